@@ -1,0 +1,1 @@
+//! What the others stand on: outbox to bus, health, the API description.

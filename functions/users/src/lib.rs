@@ -1,0 +1,1 @@
+//! Profiles, organisations and their members.

@@ -1,0 +1,193 @@
+//! Everything that can happen, on one screen.
+//!
+//! Variants are added, never changed; a consumer ignores a type that it does not know. Events carry
+//! ids, not people: whoever needs a name or an address reads it where it is kept, so that queues,
+//! dead letters and logs hold nothing that an erasure would have to find.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Document, Happening, Id, Organisation, Session, User};
+
+/// What happened, with the values that a consumer decides on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// A person signed up; the address is not confirmed yet.
+    #[serde(rename = "auth.user_signed_up")]
+    UserSignedUp {
+        /// Who.
+        user: Id<User>,
+    },
+    /// A person proved that the address is theirs.
+    #[serde(rename = "auth.user_confirmed")]
+    UserConfirmed {
+        /// Who.
+        user: Id<User>,
+    },
+    /// A session ended before its time.
+    #[serde(rename = "auth.session_revoked")]
+    SessionRevoked {
+        /// Whose.
+        user: Id<User>,
+        /// Which; none means all of them.
+        session: Option<Id<Session>>,
+    },
+    /// A refresh token came back that its rightful holder had already exchanged: the session was ended.
+    #[serde(rename = "auth.refresh_reuse")]
+    RefreshReuse {
+        /// Whose.
+        user: Id<User>,
+        /// Which session.
+        session: Id<Session>,
+    },
+    /// A password was set anew through a code.
+    #[serde(rename = "auth.password_changed")]
+    PasswordChanged {
+        /// Whose.
+        user: Id<User>,
+    },
+    /// A profile and its personal organisation exist.
+    #[serde(rename = "users.created")]
+    UserCreated {
+        /// Who.
+        user: Id<User>,
+        /// The personal organisation.
+        organisation: Id<Organisation>,
+    },
+    /// A person changed their profile.
+    #[serde(rename = "users.updated")]
+    UserUpdated {
+        /// Who.
+        user: Id<User>,
+        /// The names of the fields that changed.
+        fields: Vec<String>,
+    },
+    /// A document is ready.
+    #[serde(rename = "documents.rendered")]
+    DocumentRendered {
+        /// Which.
+        document: Id<Document>,
+        /// The template's name.
+        template: String,
+        /// `pdf`.
+        format: String,
+        /// Pages.
+        pages: u32,
+        /// Octets of the file.
+        bytes: u64,
+    },
+    /// A document was deleted.
+    #[serde(rename = "documents.deleted")]
+    DocumentDeleted {
+        /// Which.
+        document: Id<Document>,
+    },
+}
+
+impl Event {
+    /// The capability that announces it: what stands before the dot of its type.
+    pub fn source(&self) -> &'static str {
+        match self {
+            Self::UserSignedUp { .. }
+            | Self::UserConfirmed { .. }
+            | Self::SessionRevoked { .. }
+            | Self::RefreshReuse { .. }
+            | Self::PasswordChanged { .. } => "auth",
+            Self::UserCreated { .. } | Self::UserUpdated { .. } => "users",
+            Self::DocumentRendered { .. } | Self::DocumentDeleted { .. } => "documents",
+        }
+    }
+
+    /// The type as it stands on the wire, for example `auth.user_confirmed`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::UserSignedUp { .. } => "auth.user_signed_up",
+            Self::UserConfirmed { .. } => "auth.user_confirmed",
+            Self::SessionRevoked { .. } => "auth.session_revoked",
+            Self::RefreshReuse { .. } => "auth.refresh_reuse",
+            Self::PasswordChanged { .. } => "auth.password_changed",
+            Self::UserCreated { .. } => "users.created",
+            Self::UserUpdated { .. } => "users.updated",
+            Self::DocumentRendered { .. } => "documents.rendered",
+            Self::DocumentDeleted { .. } => "documents.deleted",
+        }
+    }
+}
+
+/// An event with where it comes from; it travels whole as the `detail` of an `EventBridge` entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The same in every delivery: what a consumer remembers.
+    pub id: Id<Happening>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// The version of the shape of `data`; 1 until a variant needs a second.
+    pub version: u32,
+    /// The tenant that it happened in.
+    pub org: Id<Organisation>,
+    /// W3C `traceparent` of the request that caused it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<String>,
+    /// The event that caused this one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation: Option<Id<Happening>>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    fn every_event() -> Vec<Event> {
+        let user = Id::new(Uuid::from_u128(1));
+        let session = Id::new(Uuid::from_u128(2));
+        let organisation = Id::new(Uuid::from_u128(3));
+        let document = Id::new(Uuid::from_u128(4));
+        vec![
+            Event::UserSignedUp { user },
+            Event::UserConfirmed { user },
+            Event::SessionRevoked { user, session: Some(session) },
+            Event::RefreshReuse { user, session },
+            Event::PasswordChanged { user },
+            Event::UserCreated { user, organisation },
+            Event::UserUpdated { user, fields: vec!["name".into()] },
+            Event::DocumentRendered { document, template: "invoice".into(), format: "pdf".into(), pages: 2, bytes: 9 },
+            Event::DocumentDeleted { document },
+        ]
+    }
+
+    #[test]
+    fn the_name_of_an_event_is_its_type_on_the_wire() {
+        for event in every_event() {
+            let wire = serde_json::to_value(&event).unwrap();
+
+            assert_eq!(wire["type"], event.name());
+            assert!(event.name().starts_with(event.source()));
+        }
+    }
+
+    #[test]
+    fn an_envelope_keeps_the_shape_that_old_messages_have() {
+        let wire = json!({
+            "id": "evt_00000000000000000000000000000009",
+            "time": "2026-01-02T03:04:05Z",
+            "version": 1,
+            "org": "org_00000000000000000000000000000003",
+            "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "type": "users.created",
+            "data": {
+                "user": "usr_00000000000000000000000000000001",
+                "organisation": "org_00000000000000000000000000000003"
+            }
+        });
+
+        let envelope: Envelope = serde_json::from_value(wire.clone()).unwrap();
+
+        assert_eq!(serde_json::to_value(&envelope).unwrap(), wire);
+    }
+}

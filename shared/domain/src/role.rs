@@ -1,0 +1,124 @@
+//! Roles and what they permit. A permission is a string `resource:action`; whoever has none may nothing.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// What a member may do inside one organisation; each role includes the ones below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OrganisationRole {
+    /// Reads.
+    Viewer,
+    /// Creates, changes and deletes what the products make.
+    Editor,
+    /// Manages members and settings.
+    Admin,
+    /// Owns the organisation, its money and its end.
+    Owner,
+}
+
+impl OrganisationRole {
+    /// All of them, lowest first.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Editor, Self::Admin, Self::Owner];
+
+    /// The name that answers and events carry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// What this role adds to the one below it.
+    const fn own(self) -> &'static [&'static str] {
+        match self {
+            Self::Viewer => &["organisations:read", "documents:read", "templates:read"],
+            Self::Editor => &["documents:create", "documents:delete"],
+            Self::Admin => &["members:manage", "organisations:update"],
+            Self::Owner => &["organisations:delete", "billing:manage"],
+        }
+    }
+}
+
+/// What a person may do on the platform, whatever the organisation; each includes the ones below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlatformRole {
+    /// Has an account, and may look at it.
+    Guest,
+    /// Uses the products.
+    User,
+    /// Operates the platform.
+    Admin,
+}
+
+impl PlatformRole {
+    /// All of them, lowest first.
+    pub const ALL: [Self; 3] = [Self::Guest, Self::User, Self::Admin];
+
+    /// The name that answers carry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    const fn own(self) -> &'static [&'static str] {
+        match self {
+            Self::Guest => &["profile:read"],
+            Self::User => &["profile:update"],
+            Self::Admin => &["users:admin", "ops:admin"],
+        }
+    }
+}
+
+/// Everything that these roles permit together, inheritance included.
+pub fn permissions(platform: PlatformRole, organisation: Option<OrganisationRole>) -> BTreeSet<String> {
+    let of_platform = PlatformRole::ALL.into_iter().filter(|role| *role <= platform).map(PlatformRole::own);
+    // A guest has no part in any organisation's products: the platform role caps the organisation's.
+    let member_as = organisation.filter(|_| platform >= PlatformRole::User);
+    let of_organisation = OrganisationRole::ALL
+        .into_iter()
+        .filter(|role| member_as.is_some_and(|mine| *role <= mine))
+        .map(OrganisationRole::own);
+    of_platform.chain(of_organisation).flatten().map(|p| (*p).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_includes_the_ones_below_it() {
+        for pair in OrganisationRole::ALL.windows(2) {
+            let below = permissions(PlatformRole::User, Some(pair[0]));
+            let above = permissions(PlatformRole::User, Some(pair[1]));
+            assert!(above.is_superset(&below) && above.len() > below.len(), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_viewer_reads_and_does_not_create() {
+        let viewer = permissions(PlatformRole::User, Some(OrganisationRole::Viewer));
+
+        assert!(viewer.contains("documents:read"));
+        assert!(!viewer.contains("documents:create"));
+    }
+
+    #[test]
+    fn a_guest_gains_nothing_from_a_membership() {
+        let guest = permissions(PlatformRole::Guest, Some(OrganisationRole::Owner));
+
+        assert_eq!(guest, BTreeSet::from(["profile:read".to_owned()]));
+    }
+
+    #[test]
+    fn running_the_platform_opens_no_organisation() {
+        assert!(!permissions(PlatformRole::Admin, None).contains("documents:read"));
+    }
+}
