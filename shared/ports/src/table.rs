@@ -3,6 +3,9 @@
 //! Every read is strongly consistent except a query by index. There is no scan: what cannot be reached
 //! by a key is not asked for.
 
+pub mod memory;
+pub mod size;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -10,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{Port, PortError};
+
+pub use memory::MemoryTable;
+
+/// The names of a row's own columns, which no attribute may have.
+pub const RESERVED: [&str; 6] = ["pk", "sk", "gsi1pk", "gsi1sk", "version", "expires_at"];
 
 /// Where a row stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,6 +179,24 @@ impl Query {
             after: None,
         }
     }
+
+    /// Whether a store can answer this: at least one row is asked for, and the cursor comes from these
+    /// same rows. A cursor travels through a caller's hands, so one that points into another partition
+    /// is refused here, before a store could follow it.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] if not.
+    pub fn check(&self) -> Result<(), PortError> {
+        if self.limit == 0 {
+            return Err(refused("a page holds at least one row"));
+        }
+        let Some(cursor) = &self.after else { return Ok(()) };
+        let place = if self.by_index { cursor.index.as_ref() } else { Some(&cursor.key) };
+        match place {
+            Some(key) if key.pk == self.pk && key.sk.starts_with(&self.sk_prefix) => Ok(()),
+            _ => Err(refused("the cursor is of another query")),
+        }
+    }
 }
 
 /// Where a page ended: the last row's key, and its index key if the index was asked.
@@ -249,4 +275,8 @@ pub trait Table: Send + Sync {
 
     /// Changes a counter row if its guards hold, and gives its numbers either way.
     async fn count(&self, count: Count) -> Result<Counted, PortError>;
+}
+
+pub(crate) fn refused(cause: impl Into<String>) -> PortError {
+    PortError::Refused { port: Port::Table, cause: cause.into() }
 }
