@@ -1,0 +1,1 @@
+"""What the local cloud changes in the emulator, one reason a module."""

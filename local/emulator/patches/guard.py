@@ -1,0 +1,43 @@
+"""Keeps the patches honest: each names the exact code that it replaces."""
+
+import hashlib
+import importlib.metadata
+import inspect
+
+
+class Drift(SystemExit):
+    """The emulator is not the one that the patches were written for."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"emulator drift: {what}; read local/emulator/patches again before going on")
+
+
+def require_version(expected: str) -> None:
+    """Stops unless the installed emulator has exactly this version."""
+    found = importlib.metadata.version("ministack")
+    if found != expected:
+        raise Drift(f"ministack {found} is installed, the patches are for {expected}")
+
+
+def fingerprint(function) -> str:
+    """The first 12 hex digits of the SHA-256 of a function's source."""
+    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
+
+
+def replace(owner, name: str, source: str, make):
+    """Puts `make(original)` where `owner.name` was, if that is still the code with this fingerprint."""
+    original = getattr(owner, name, None)
+    if original is None:
+        raise Drift(f"{owner.__name__}.{name} is gone")
+    if fingerprint(original) != source:
+        raise Drift(f"{owner.__name__}.{name} has changed (its fingerprint is {fingerprint(original)})")
+    replacement = make(original)
+    setattr(owner, name, replacement)
+    return original, replacement
+
+
+def rely(owner, *names: str) -> None:
+    """Stops unless everything that a patch calls is still there."""
+    missing = [name for name in names if not hasattr(owner, name)]
+    if missing:
+        raise Drift(f"{owner.__name__} has no {', '.join(missing)}")
