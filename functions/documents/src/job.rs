@@ -1,0 +1,158 @@
+//! What is asked of the renderer and what it answers: the words that both ends of the pipe share.
+
+use std::io;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::template::Template;
+
+/// One document to make. The same job gives the same bytes, in any process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// What lays it out.
+    pub source: Source,
+    /// What the client sent, already checked; the template reads it as data, never as markup.
+    pub data: Value,
+    /// What the engine worked out from it, such as totals.
+    pub computed: Value,
+    /// The date of creation in the file, to the second.
+    pub timestamp: Timestamp,
+    /// Names the document; a hash of it is the file's `/ID`.
+    pub ident: String,
+    /// Where to stop.
+    pub limits: Limits,
+}
+
+/// Where the layout comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// One of the templates in the program.
+    BuiltIn(Template),
+    /// The text of a `main.typ`, which may be hostile.
+    Text(String),
+}
+
+/// How large a document may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Pages.
+    pub pages: u32,
+    /// Octets of the file.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pages: 200,
+            bytes: 10 * 1024 * 1024,
+        }
+    }
+}
+
+/// A finished document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The file, PDF/A-2b and PDF/UA-1.
+    pub pdf: Vec<u8>,
+    /// Its pages.
+    pub pages: u32,
+    /// SHA-256 of the file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Why there is no document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypesetError {
+    /// A text holds a character that the fonts cannot show.
+    #[error("no font shows U+{:04X} at {pointer}", u32::from(*character))]
+    MissingGlyph {
+        /// JSON pointer of the text, under `/data`.
+        pointer: String,
+        /// The first such character of the text.
+        character: char,
+    },
+    /// It has more pages than it may have.
+    #[error("{pages} pages, at most {limit} allowed")]
+    TooManyPages {
+        /// Pages it has.
+        pages: u32,
+        /// Pages it may have.
+        limit: u32,
+    },
+    /// The file is larger than it may be.
+    #[error("{bytes} octets, at most {limit} allowed")]
+    TooBig {
+        /// Octets it has.
+        bytes: u64,
+        /// Octets it may have.
+        limit: u64,
+    },
+    /// The template is wrong or does not accept the data.
+    #[error("template refused: {message}")]
+    Refused {
+        /// What the compiler says; it may quote the template.
+        message: String,
+    },
+    /// It took longer than it may, in time or in processor time.
+    #[error("took longer than allowed")]
+    TimedOut,
+    /// The renderer ended in the middle: out of memory, or killed.
+    #[error("renderer crashed: {cause}")]
+    Crashed {
+        /// For logs only.
+        cause: String,
+    },
+}
+
+impl From<io::Error> for TypesetError {
+    fn from(error: io::Error) -> Self {
+        Self::Crashed {
+            cause: error.to_string(),
+        }
+    }
+}
+
+/// What the child answers before the file's own frame follows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The next frame is the file.
+    Ready {
+        /// Its pages.
+        pages: u32,
+    },
+    /// There is no file.
+    Failed(TypesetError),
+}
+
+/// No frame is longer, in octets: whatever claims to be is not one of ours.
+pub const LONGEST_FRAME: u32 = 64 * 1024 * 1024;
+
+/// The length that goes before a frame: four octets, the highest first.
+///
+/// # Errors
+/// If the frame is longer than [`LONGEST_FRAME`].
+pub fn frame_length(frame: &[u8]) -> io::Result<[u8; 4]> {
+    u32::try_from(frame.len())
+        .ok()
+        .filter(|length| *length <= LONGEST_FRAME)
+        .map(u32::to_be_bytes)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame too long"))
+}
+
+/// The length that such four octets announce.
+///
+/// # Errors
+/// If it is longer than [`LONGEST_FRAME`].
+pub fn announced_length(octets: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_be_bytes(octets);
+    if length > LONGEST_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame too long"));
+    }
+    usize::try_from(length).map_err(io::Error::other)
+}

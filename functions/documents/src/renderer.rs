@@ -1,0 +1,180 @@
+//! The parent's side of the pipe: one long-lived child with an empty environment, given one job at a
+//! time and replaced whenever it did not answer.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use ring::digest::{SHA256, digest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::job::{Answer, Job, Rendered, TypesetError, announced_length, frame_length};
+
+/// How long a document may take by the clock on the wall, its child's start included.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Renders documents in a child process.
+#[derive(Debug)]
+pub struct Renderer {
+    program: PathBuf,
+    longest: Duration,
+    idle: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    input: ChildStdin,
+    output: ChildStdout,
+}
+
+impl Renderer {
+    /// A renderer that starts this program when the first job comes.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            longest: LONGEST,
+            idle: Mutex::new(None),
+        }
+    }
+
+    /// The same renderer with another limit of time per document.
+    #[must_use]
+    pub fn within(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
+    /// Starts the child before the first job needs it.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub async fn warm(&self) -> Result<(), TypesetError> {
+        let mut idle = self.idle.lock().await;
+        if idle.is_none() {
+            *idle = Some(Running::start(&self.program)?);
+        }
+        Ok(())
+    }
+
+    /// The process id of the child, unless it is busy or there is none.
+    pub fn process_id(&self) -> Option<u32> {
+        self.idle.try_lock().ok()?.as_ref()?.child.id()
+    }
+
+    /// Makes the document; waits until the jobs before it are done.
+    ///
+    /// A child that did not answer as it should, or whose caller went away, is killed, so that the next
+    /// job begins with a fresh one.
+    ///
+    /// # Errors
+    /// What the child says, or that it died or took too long.
+    pub async fn render(&self, job: &Job) -> Result<Rendered, TypesetError> {
+        let frame = serde_json::to_vec(job).map_err(|e| crashed(&e))?;
+        let mut idle = self.idle.lock().await;
+        let mut running = self.living(idle.take())?;
+        let Ok(answered) = timeout(self.longest, running.ask(&frame)).await else {
+            running.end().await;
+            return Err(TypesetError::TimedOut);
+        };
+        match answered {
+            Ok(outcome) => {
+                *idle = Some(running);
+                outcome.map(|(pdf, pages)| rendered(pdf, pages))
+            }
+            Err(pipe) => Err(running.autopsy(&pipe).await),
+        }
+    }
+
+    /// The child if it is still alive (it may have been killed while nobody asked), else a new one.
+    fn living(&self, idle: Option<Running>) -> Result<Running, TypesetError> {
+        if let Some(mut running) = idle
+            && matches!(running.child.try_wait(), Ok(None))
+        {
+            return Ok(running);
+        }
+        Running::start(&self.program)
+    }
+}
+
+type Outcome = Result<(Vec<u8>, u32), TypesetError>;
+
+impl Running {
+    fn start(program: &PathBuf) -> Result<Self, TypesetError> {
+        let mut child = Command::new(program)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // A panic's message may quote the document.
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        match (child.stdin.take(), child.stdout.take()) {
+            (Some(input), Some(output)) => Ok(Self {
+                child,
+                input,
+                output,
+            }),
+            _ => Err(TypesetError::Crashed {
+                cause: "no pipe".to_owned(),
+            }),
+        }
+    }
+
+    /// Sends the job and reads the answer; the outer error means that the child is of no use any more.
+    async fn ask(&mut self, frame: &[u8]) -> std::io::Result<Outcome> {
+        self.input.write_all(&frame_length(frame)?).await?;
+        self.input.write_all(frame).await?;
+        self.input.flush().await?;
+        match serde_json::from_slice(&self.read_frame().await?)? {
+            Answer::Ready { pages } => Ok(Ok((self.read_frame().await?, pages))),
+            Answer::Failed(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn read_frame(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut length = [0; 4];
+        self.output.read_exact(&mut length).await?;
+        let mut frame = vec![0; announced_length(length)?];
+        self.output.read_exact(&mut frame).await?;
+        Ok(frame)
+    }
+
+    /// Kills the child and waits until it is gone, so that none is left behind.
+    async fn end(&mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::warn!(%error, "cannot end the renderer");
+        }
+    }
+
+    /// Why the pipe broke: a child that used up its processor time was ended by the system.
+    async fn autopsy(&mut self, pipe: &std::io::Error) -> TypesetError {
+        use std::os::unix::process::ExitStatusExt;
+        // A pipe that broke because the child ended needs no kill; one that talks nonsense does.
+        let Ok(Ok(status)) = timeout(Duration::from_secs(1), self.child.wait()).await else {
+            self.end().await;
+            return crashed(pipe);
+        };
+        if status.signal() == Some(nix::sys::signal::Signal::SIGXCPU as i32) {
+            return TypesetError::TimedOut;
+        }
+        TypesetError::Crashed {
+            cause: format!("{status}; {pipe}"),
+        }
+    }
+}
+
+fn rendered(pdf: Vec<u8>, pages: u32) -> Rendered {
+    let sha256 = data_encoding::HEXLOWER.encode(digest(&SHA256, &pdf).as_ref());
+    Rendered { pdf, pages, sha256 }
+}
+
+fn crashed(error: &impl ToString) -> TypesetError {
+    TypesetError::Crashed {
+        cause: error.to_string(),
+    }
+}

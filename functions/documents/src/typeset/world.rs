@@ -1,0 +1,107 @@
+//! All that a template can reach: its own text, the shared files, its job's data, the fonts. There is
+//! no file system, no network, no package and no clock behind it.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use typst::diag::{FileError, FileResult};
+use typst::foundations::{Bytes, Datetime, Duration};
+use typst::syntax::{FileId, RootedPath, Source as SourceFile, VirtualPath, VirtualRoot};
+use typst::text::{Font, FontBook};
+use typst::utils::LazyHash;
+use typst::{Library, LibraryExt, World};
+
+use super::{fonts, sources};
+use crate::job::{Job, Source};
+use crate::template::Template;
+
+static LIBRARY: LazyLock<LazyHash<Library>> = LazyLock::new(|| LazyHash::new(Library::default()));
+
+/// The files of the program, parsed once per process.
+static BUILT_IN: [LazyLock<SourceFile>; 3] = [
+    LazyLock::new(|| main_file(sources::main(Template::Invoice))),
+    LazyLock::new(|| main_file(sources::main(Template::Letter))),
+    LazyLock::new(|| main_file(sources::main(Template::Report))),
+];
+
+/// The world of one job.
+pub struct JobWorld {
+    main: SourceFile,
+    data: Bytes,
+    computed: Bytes,
+}
+
+impl JobWorld {
+    /// The world in which this job is compiled.
+    pub fn new(job: &Job) -> Self {
+        let main = match &job.source {
+            Source::BuiltIn(template) => BUILT_IN[template.index()].clone(),
+            Source::Text(text) => main_file(text),
+        };
+        Self {
+            main,
+            data: json_file(&job.data),
+            computed: json_file(&job.computed),
+        }
+    }
+}
+
+fn json_file(value: &Value) -> Bytes {
+    Bytes::new(value.to_string().into_bytes())
+}
+
+fn main_file(text: &str) -> SourceFile {
+    // The path is a constant without `..`, so that making it cannot fail.
+    let path = VirtualPath::new("main.typ").unwrap_or_else(|e| panic!("main.typ is no path: {e}"));
+    SourceFile::new(
+        RootedPath::new(VirtualRoot::Project, path).intern(),
+        text.to_owned(),
+    )
+}
+
+/// The path inside the project; a file of a package has none here.
+fn project_path(id: FileId) -> FileResult<&'static str> {
+    match id.get().root() {
+        VirtualRoot::Project => Ok(id.get().vpath().get_with_slash()),
+        VirtualRoot::Package(_) => Err(FileError::AccessDenied),
+    }
+}
+
+impl World for JobWorld {
+    fn library(&self) -> &LazyHash<Library> {
+        &LIBRARY
+    }
+
+    fn book(&self) -> &LazyHash<FontBook> {
+        &fonts::fonts().book
+    }
+
+    fn main(&self) -> FileId {
+        self.main.id()
+    }
+
+    fn source(&self, id: FileId) -> FileResult<SourceFile> {
+        if id == self.main.id() {
+            return Ok(self.main.clone());
+        }
+        let text = sources::shared(project_path(id)?).ok_or(FileError::AccessDenied)?;
+        Ok(SourceFile::new(id, text.to_owned()))
+    }
+
+    fn file(&self, id: FileId) -> FileResult<Bytes> {
+        match project_path(id)? {
+            "/data.json" => Ok(self.data.clone()),
+            "/computed.json" => Ok(self.computed.clone()),
+            _ => Err(FileError::AccessDenied),
+        }
+    }
+
+    fn font(&self, index: usize) -> Option<Font> {
+        fonts::fonts().faces.get(index).cloned()
+    }
+
+    /// A template that wants a date has it in its data.
+    fn today(&self, _offset: Option<Duration>) -> Option<Datetime> {
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! The renderer as it runs: the real companion program behind its pipe, and files judged by a validator
+//! and a reader that have nothing in common with the engine that made them.
+
+mod conformance;
+mod limits;
+mod process;
+mod text;
+
+use documents::check::check;
+use documents::job::{Job, Limits, Source};
+use documents::renderer::Renderer;
+use documents::template::Template;
+use serde_json::{Value, json};
+
+/// The program that this build made.
+fn renderer() -> Renderer {
+    Renderer::new(env!("CARGO_BIN_EXE_documents-render"))
+}
+
+/// A job whose data fits its template.
+#[track_caller]
+fn job(template: Template, data: Value) -> Job {
+    let checked = check(template, data).unwrap();
+    Job {
+        source: Source::BuiltIn(template),
+        data: checked.data,
+        computed: checked.computed,
+        timestamp: "2026-11-24T10:11:12Z".parse().unwrap(),
+        ident: "doc_00000000000000000000000000000001".to_owned(),
+        limits: Limits::default(),
+    }
+}
+
+/// A job with a layout of its own.
+fn typst(source: &str) -> Job {
+    Job {
+        source: Source::Text(format!(
+            "#set document(title: \"Test\")\n#set text(lang: \"en\")\n{source}"
+        )),
+        data: json!({}),
+        computed: Value::Null,
+        timestamp: "2026-11-24T10:11:12Z".parse().unwrap(),
+        ident: "doc_00000000000000000000000000000001".to_owned(),
+        limits: Limits::default(),
+    }
+}
+
+/// Every sample with a name for messages.
+fn samples() -> Vec<(String, Template, Value)> {
+    Template::ALL
+        .into_iter()
+        .flat_map(|template| template.samples().map(|data| (template, data)))
+        .map(|(template, data)| {
+            (
+                format!("{}-{}", template.name(), data["locale"]),
+                template,
+                data,
+            )
+        })
+        .collect()
+}
+
+/// A report of many pages: half a second of work and more.
+fn large_report() -> Job {
+    let row = json!([
+        "a cell with some words",
+        "another cell with some words",
+        "1.234"
+    ]);
+    let table = json!({ "table": {
+        "caption": "Rows",
+        "columns": [{ "title": "One" }, { "title": "Two" }, { "title": "Three", "align": "right" }],
+        "rows": vec![row; 300],
+    }});
+    let sections: Vec<_> = (0..12)
+        .map(|n| json!({ "heading": format!("Section {n}"), "blocks": [table.clone()] }))
+        .collect();
+    let mut data = Template::Report.samples()[1].clone();
+    data["sections"] = json!(sections);
+    job(Template::Report, data)
+}

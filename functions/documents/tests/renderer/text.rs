@@ -1,0 +1,117 @@
+//! What a reader finds in the files, by `lopdf`: a PDF library of its own, which goes by the fonts'
+//! `ToUnicode` maps as any search does.
+
+use documents::template::Template;
+
+use crate::{job, renderer, samples};
+
+/// The text of all pages.
+pub fn text_of(pdf: &[u8]) -> String {
+    let document = lopdf::Document::load_mem(pdf).unwrap();
+    let pages: Vec<u32> = document.get_pages().into_keys().collect();
+    document.extract_text(&pages).unwrap()
+}
+
+/// Without any white space: where lines break is the layout's business.
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+/// Every text of the data that is printed as it is.
+fn texts(value: &serde_json::Value, into: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => into.push(text.clone()),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
+        serde_json::Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| {
+                !["locale", "currency", "quantity", "align"].contains(&name.as_str())
+            })
+            .filter(|(name, _)| !name.ends_with("date"))
+            .for_each(|(_, member)| texts(member, into)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_text_of_a_sample_is_found_in_its_file() {
+    let renderer = renderer();
+    for (name, template, data) in samples() {
+        let mut expected = Vec::new();
+        texts(&data, &mut expected);
+
+        let made = renderer.render(&job(template, data)).await.unwrap();
+
+        let found = squeezed(&text_of(&made.pdf));
+        for text in expected {
+            assert!(
+                found.contains(&squeezed(&text)),
+                "{name} does not show {text:?}:\n{found}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn numbers_and_dates_follow_the_language() {
+    let renderer = renderer();
+    let [spanish, english] = Template::Invoice.samples();
+
+    let spanish = squeezed(&text_of(
+        &renderer
+            .render(&job(Template::Invoice, spanish))
+            .await
+            .unwrap()
+            .pdf,
+    ));
+    let english = squeezed(&text_of(
+        &renderer
+            .render(&job(Template::Invoice, english))
+            .await
+            .unwrap()
+            .pdf,
+    ));
+
+    for shown in [
+        "24denoviembrede2026",
+        "12,5h",
+        "1.062,50€",
+        "−250,00€",
+        "21%",
+        "475,13€",
+        "3.415,47€",
+        "Página1de1",
+    ] {
+        assert!(spanish.contains(shown), "{shown} in {spanish}");
+    }
+    for shown in [
+        "24November2026",
+        "12.5h",
+        "£1,062.50",
+        "−£250.00",
+        "20%",
+        "£452.50",
+        "£2,894.43",
+        "Page1of1",
+    ] {
+        assert!(english.contains(shown), "{shown} in {english}");
+    }
+}
+
+#[tokio::test]
+async fn the_head_of_a_table_stands_on_every_page() {
+    let mut data = Template::Invoice.samples()[1].clone();
+    data["lines"] = serde_json::json!(vec![data["lines"][0].clone(); 120]);
+
+    let made = renderer()
+        .render(&job(Template::Invoice, data))
+        .await
+        .unwrap();
+
+    let text = squeezed(&text_of(&made.pdf));
+    assert_eq!(
+        text.matches("DescriptionQuantity").count(),
+        made.pages as usize
+    );
+    assert!(text.contains(&format!("Page{0}of{0}", made.pages)));
+}
