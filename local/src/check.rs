@@ -1,0 +1,74 @@
+//! `fleet check`: everything that can be said about the sources without running them.
+
+use std::process::Command;
+
+use crate::{
+    compile,
+    console::Step,
+    failure::{Failure, Outcome, While},
+    layout::Layout,
+    python,
+};
+
+/// Runs the command; stops at the first thing that is wrong.
+pub fn run() -> Outcome {
+    let layout = Layout::developer();
+    cargo(&layout, "format", &["fmt", "--all", "--check"], &[])?;
+    cargo(
+        &layout,
+        "clippy",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &[],
+    )?;
+    cargo(
+        &layout,
+        "docs",
+        &["doc", "--workspace", "--no-deps"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    scanners(&layout)
+}
+
+fn cargo(
+    layout: &Layout,
+    name: &'static str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Outcome {
+    let mut command = Command::new(compile::cargo());
+    command.args(arguments).envs(environment.iter().copied());
+    step(layout, name, command)
+}
+
+/// The template's scanners, in a Python environment of their own.
+fn scanners(layout: &Layout) -> Outcome {
+    let folder = layout.root().join("local/scan");
+    let (script, requirements) = (folder.join("scan.py"), folder.join("requirements.txt"));
+    if !script.exists() {
+        return Err(Failure::new(format!("{} is missing", script.display())));
+    }
+    python::ensure(&layout.scan_venv(), &requirements, false)?;
+    let mut command = Command::new(python::interpreter(&layout.scan_venv()));
+    command.arg(script);
+    step(layout, "template", command)
+}
+
+fn step(layout: &Layout, name: &'static str, mut command: Command) -> Outcome {
+    let step = Step::start(name, format_args!("{command:?}"));
+    let status = command
+        .current_dir(layout.root())
+        .status()
+        .during(format_args!("starting {name}"))?;
+    if !status.success() {
+        return Err(Failure::new(format!("{name} found something")));
+    }
+    step.done("nothing to say");
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! `fleet test`: every test of the workspace, those that want a running cloud included.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use clap::Args;
+
+use crate::{
+    compile,
+    console::{Step, note, say},
+    deploy::{self, Deployment},
+    emulator::Emulator,
+    failure::{Failure, Outcome, While},
+    layout::Layout,
+    port, up,
+};
+
+const CLOSING_LINES: usize = 12;
+
+/// What `fleet test` can be asked for.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// Runs the command: a cloud of its own on a free port, the tests, the end of that cloud.
+pub async fn run(options: &Options) -> Outcome {
+    let layout = Layout::isolated("test");
+    compile::workspace(&layout)?;
+    if let Some(left) = Emulator::running(&layout) {
+        left.stop(&layout)?;
+    }
+    deploy::forget(&layout)?;
+    let (emulator, mut child) = up::start_emulator(&layout, port::any_free()?).await?;
+    let tested = match up::bring(&layout, &Deployment::fleet(&layout), &emulator).await {
+        Ok(_outputs) => tests(&layout, options),
+        Err(failure) => Err(failure),
+    };
+    stop(&layout, &emulator, &mut child)?;
+    tested
+}
+
+fn stop(layout: &Layout, emulator: &Emulator, child: &mut Child) -> Outcome {
+    let step = Step::start("down", "stopping the tests' cloud");
+    emulator.stop(layout)?;
+    child.wait().during("waiting for the emulator")?;
+    step.done("stopped");
+    Ok(())
+}
+
+fn tests(layout: &Layout, options: &Options) -> Outcome {
+    let mut closing = vec![runner(layout, options)?];
+    if options.filter.is_none() {
+        let mut doctests = Command::new(compile::cargo());
+        doctests.args(["test", "--workspace", "--doc"]);
+        closing.push(watched(layout, doctests, "doctests")?);
+    }
+    let failed = closing.iter().any(|(passed, _)| !passed);
+    closing.iter().flat_map(|(_, lines)| lines).for_each(say);
+    if failed {
+        Err(Failure::new("there are failed tests"))
+    } else {
+        Ok(())
+    }
+}
+
+fn runner(layout: &Layout, options: &Options) -> Outcome<(bool, Vec<String>)> {
+    let mut command = Command::new(compile::cargo());
+    let nextest = Command::new(compile::cargo())
+        .args(["nextest", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if nextest {
+        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    } else {
+        command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    }
+    command.args(&options.filter);
+    watched(layout, command, "tests")
+}
+
+/// Runs a command with its output shown, and keeps the last lines: they are the runner's own summary.
+fn watched(
+    layout: &Layout,
+    mut command: Command,
+    what: &'static str,
+) -> Outcome<(bool, Vec<String>)> {
+    note(format_args!("{:>10}  {command:?}", what));
+    let mut child = command
+        .current_dir(layout.root())
+        .env("FLEET_OUTPUTS", layout.outputs())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .during(format_args!("starting the {what}"))?;
+    let errors = child
+        .stderr
+        .take()
+        .map(|stream| std::thread::spawn(move || follow(stream)));
+    let mut closing = child.stdout.take().map(follow).unwrap_or_default();
+    let status = child
+        .wait()
+        .during(format_args!("waiting for the {what}"))?;
+    closing.extend(
+        errors
+            .and_then(|thread| thread.join().ok())
+            .unwrap_or_default(),
+    );
+    Ok((
+        status.success(),
+        closing.split_off(closing.len().saturating_sub(CLOSING_LINES)),
+    ))
+}
+
+fn follow(stream: impl std::io::Read) -> Vec<String> {
+    let mut last = Vec::new();
+    for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        note(&line);
+        last.push(line);
+        if last.len() > CLOSING_LINES {
+            last.remove(0);
+        }
+    }
+    last
+}

@@ -1,0 +1,228 @@
+//! `fleet up`: from the sources to a fleet that answers.
+
+use std::{
+    process::Child,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+
+use crate::{
+    cloud::Cloud,
+    compile,
+    console::{Step, note, say},
+    deploy::{self, Deployment},
+    emulator::{DEFAULT_PORT, Emulator},
+    failure::{Failure, Outcome, While},
+    layout::Layout,
+    outputs::Outputs,
+    port, python, watch,
+};
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What `fleet up` can be asked for.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Options {
+    /// Return when the fleet is ready and leave it running.
+    #[arg(long, conflicts_with = "watch")]
+    pub detach: bool,
+    /// Begin with empty stores instead of those of the last run.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Where the emulator listens [default: 4566, or where it already runs].
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Build and deploy again at each change under functions/, shared/ and template.yaml.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Runs the command.
+pub async fn run(options: &Options) -> Outcome {
+    let layout = Layout::developer();
+    let deployment = Deployment::fleet(&layout);
+    let found = Emulator::running(&layout);
+    require_place(&layout, found.as_ref(), options)?;
+    compile::workspace(&layout)?;
+    let stop = interruption()?;
+    let (emulator, child) = match found.filter(|_| !options.fresh) {
+        Some(emulator) => {
+            note(format_args!(
+                "{:>10}  already running on port {}, deploying to it",
+                "emulator", emulator.port
+            ));
+            (emulator, None)
+        }
+        None => start(&layout, options)
+            .await
+            .map(|(emulator, child)| (emulator, Some(child)))?,
+    };
+    let brought = bring(&layout, &deployment, &emulator).await;
+    match brought {
+        Ok(outputs) => table(&outputs),
+        Err(failure) => {
+            if child.is_some() {
+                emulator.stop(&layout)?;
+            }
+            return Err(failure);
+        }
+    }
+    if options.detach || (child.is_none() && !options.watch) {
+        return Ok(());
+    }
+    stay(&layout, &deployment, &emulator, child, options.watch, &stop).await
+}
+
+/// Refuses before anything is built, when it is already clear that it cannot work.
+fn require_place(layout: &Layout, found: Option<&Emulator>, options: &Options) -> Outcome {
+    match (found, options.port) {
+        (Some(emulator), Some(port)) if emulator.port != port && !options.fresh => {
+            Err(Failure::new(format!(
+                "this checkout's cloud already runs on port {}",
+                emulator.port
+            ))
+            .remedy("stop it first: cargo fleet down"))
+        }
+        (Some(emulator), _) if options.fresh => {
+            note(format_args!("{:>10}  stopping the running cloud", "fresh"));
+            emulator.stop(layout)
+        }
+        (Some(_), _) => Ok(()),
+        (None, port) => port::require_free(port.unwrap_or(DEFAULT_PORT)),
+    }
+}
+
+/// Starts the emulator of a layout and waits until it listens.
+async fn start(layout: &Layout, options: &Options) -> Outcome<(Emulator, Child)> {
+    if options.fresh {
+        deploy::forget(layout)?;
+    }
+    start_emulator(layout, options.port.unwrap_or(DEFAULT_PORT)).await
+}
+
+/// Installs and starts an emulator; its state is what the layout has.
+pub async fn start_emulator(layout: &Layout, port: u16) -> Outcome<(Emulator, Child)> {
+    python::ensure(
+        &layout.venv(),
+        &layout.root().join("local/emulator/requirements.txt"),
+        true,
+    )?;
+    let step = Step::start("emulator", format_args!("starting on 127.0.0.1:{port}"));
+    let (emulator, mut child) = Emulator::start(layout, port)?;
+    emulator.ready(&mut child, layout).await?;
+    step.done(format_args!("listens on 127.0.0.1:{port}"));
+    Ok((emulator, child))
+}
+
+/// Deploys, waits until the fleet says that it is ready, and writes the outputs.
+pub async fn bring(
+    layout: &Layout,
+    deployment: &Deployment,
+    emulator: &Emulator,
+) -> Outcome<Outputs> {
+    let cloud = Cloud::new(emulator.url())?;
+    let outputs = deployment.run(layout, &cloud).await?;
+    ready(&cloud, &outputs).await?;
+    outputs.write(&layout.outputs())?;
+    Ok(outputs)
+}
+
+async fn ready(cloud: &Cloud, outputs: &Outputs) -> Outcome {
+    let step = Step::start("ready", "asking /v1/ready");
+    let started = Instant::now();
+    loop {
+        let answer = cloud
+            .plain(
+                "GET",
+                &format!("{}/v1/ready", outputs.api_url),
+                &[],
+                Vec::new(),
+            )
+            .await?;
+        if answer.status == 200 {
+            step.done("the fleet answers");
+            return Ok(());
+        }
+        if started.elapsed() > READY_LIMIT {
+            return Err(Failure::new(format!(
+                "/v1/ready answers {}: {}",
+                answer.status,
+                answer.text()
+            ))
+            .remedy("see what the function says: cargo fleet logs platform-api"));
+        }
+        step.detail(format_args!("/v1/ready answers {}", answer.status));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Set when the developer, or the system, asks to stop.
+fn interruption() -> Outcome<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&stop);
+    ctrlc::set_handler(move || heard.store(true, Ordering::SeqCst))
+        .during("listening for Ctrl-C")?;
+    Ok(stop)
+}
+
+async fn stay(
+    layout: &Layout,
+    deployment: &Deployment,
+    emulator: &Emulator,
+    mut child: Option<Child>,
+    watching: bool,
+    stop: &AtomicBool,
+) -> Outcome {
+    note(format_args!(
+        "{:>10}  Ctrl-C stops the fleet{}",
+        "running",
+        if watching {
+            "; watching the sources"
+        } else {
+            ""
+        }
+    ));
+    let mut seen = watch::state(layout);
+    while !stop.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if let Some(child) = &mut child
+            && child.try_wait().during("watching the emulator")?.is_some()
+        {
+            return Err(Failure::new("the emulator ended")
+                .remedy(format!("its log: {}", layout.log().display())));
+        }
+        if watching {
+            watch::turn(layout, deployment, emulator, &mut seen).await;
+        }
+    }
+    let Some(mut child) = child else {
+        return Ok(());
+    };
+    let step = Step::start("down", "saving the state and stopping");
+    emulator.stop(layout)?;
+    child.wait().during("waiting for the emulator")?;
+    step.done("stopped");
+    Ok(())
+}
+
+fn table(outputs: &Outputs) {
+    let row = |name: &str, value: &str| say(format_args!("{name:>14}  {value}"));
+    row("API", &outputs.api_url);
+    row("reference", &format!("{}/docs", outputs.api_url));
+    row(
+        "description",
+        &format!("{}/v1/openapi.json", outputs.api_url),
+    );
+    if let Some(address) = &outputs.ws_url {
+        row("WebSocket", address);
+    }
+    row("AWS services", &outputs.emulator_url);
+    row("mail", "cargo fleet mail");
+    row("logs", "cargo fleet logs --follow");
+    row("stop", "cargo fleet down");
+}
