@@ -57,7 +57,10 @@ pub trait Blobs: Send + Sync {
 /// # Errors
 /// [`PortError::Refused`] if that is more than [`LONGEST_LINK`] away.
 pub fn expiry(now: Timestamp, valid: Duration) -> Result<Timestamp, PortError> {
-    let refused = |cause: String| PortError::Refused { port: Port::Blobs, cause };
+    let refused = |cause: String| PortError::Refused {
+        port: Port::Blobs,
+        cause,
+    };
     if valid > LONGEST_LINK {
         return Err(refused(format!("a link of {} seconds", valid.as_secs())));
     }
@@ -112,7 +115,11 @@ pub enum FollowError {
 impl MemoryBlobs {
     /// No files yet; links expire by this clock.
     pub fn shared(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { faults: Faults::of(Port::Blobs), clock, state: Mutex::default() })
+        Arc::new(Self {
+            faults: Faults::of(Port::Blobs),
+            clock,
+            state: Mutex::default(),
+        })
     }
 
     /// The failures that it is told to commit; each call of the port counts as one.
@@ -135,8 +142,15 @@ impl MemoryBlobs {
         if handed.expires_at <= now {
             return Err(FollowError::Expired);
         }
-        let blob = state.files.get(&handed.key).cloned().ok_or(FollowError::Missing)?;
-        Ok(Download { blob, file_name: handed.file_name.clone() })
+        let blob = state
+            .files
+            .get(&handed.key)
+            .cloned()
+            .ok_or(FollowError::Missing)?;
+        Ok(Download {
+            blob,
+            file_name: handed.file_name.clone(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -169,7 +183,11 @@ impl Blobs for MemoryBlobs {
         let expires_at = expiry(self.clock.now(), valid)?;
         let mut state = self.lock();
         let url = format!("memory://blobs/{key}?link={}", state.links.len() + 1);
-        let handed = Handed { key: key.to_owned(), file_name: file_name.to_owned(), expires_at };
+        let handed = Handed {
+            key: key.to_owned(),
+            file_name: file_name.to_owned(),
+            expires_at,
+        };
         state.links.insert(url.clone(), handed);
         drop(state);
         ending.answer(Link { url, expires_at })
@@ -185,15 +203,33 @@ mod tests {
     async fn a_link_leads_to_the_file_until_it_expires() {
         let clock = ManualClock::at_text("2026-01-02T03:04:05Z");
         let blobs = MemoryBlobs::shared(clock.clone());
-        let blob = Blob { bytes: b"%PDF".to_vec(), content_type: "application/pdf".into() };
+        let blob = Blob {
+            bytes: b"%PDF".to_vec(),
+            content_type: "application/pdf".into(),
+        };
         blobs.put("org_1/doc_1.pdf", blob.clone()).await.unwrap();
-        let link = blobs.link("org_1/doc_1.pdf", "factura.pdf", Duration::from_secs(60)).await.unwrap();
+        let link = blobs
+            .link("org_1/doc_1.pdf", "factura.pdf", Duration::from_secs(60))
+            .await
+            .unwrap();
 
         let download = blobs.follow(&link.url, clock.now()).unwrap();
-        assert_eq!(download, Download { blob, file_name: "factura.pdf".into() });
+        assert_eq!(
+            download,
+            Download {
+                blob,
+                file_name: "factura.pdf".into()
+            }
+        );
 
         clock.advance(Duration::from_secs(60));
-        assert_eq!(blobs.follow(&link.url, clock.now()), Err(FollowError::Expired));
-        assert_eq!(blobs.follow("memory://blobs/other", clock.now()), Err(FollowError::Unknown));
+        assert_eq!(
+            blobs.follow(&link.url, clock.now()),
+            Err(FollowError::Expired)
+        );
+        assert_eq!(
+            blobs.follow("memory://blobs/other", clock.now()),
+            Err(FollowError::Unknown)
+        );
     }
 }

@@ -47,7 +47,10 @@ struct State {
 impl MemoryBus {
     /// A bus that nothing was published on.
     pub fn shared() -> Arc<Self> {
-        Arc::new(Self { faults: Faults::of(Port::Bus), state: Mutex::default() })
+        Arc::new(Self {
+            faults: Faults::of(Port::Bus),
+            state: Mutex::default(),
+        })
     }
 
     /// The failures that it is told to commit; each [`BATCH`] counts as a call.
@@ -83,7 +86,10 @@ impl MemoryBus {
 impl Bus for MemoryBus {
     async fn publish(&self, events: &[Envelope]) -> Result<(), PublishError> {
         for (index, batch) in events.chunks(BATCH).enumerate() {
-            self.publish_batch(batch).map_err(|cause| PublishError { published: index * BATCH, cause })?;
+            self.publish_batch(batch).map_err(|cause| PublishError {
+                published: index * BATCH,
+                cause,
+            })?;
         }
         Ok(())
     }

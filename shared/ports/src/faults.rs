@@ -32,7 +32,10 @@ struct State {
 impl Faults {
     /// No fault yet.
     pub fn of(port: Port) -> Self {
-        Self { port, state: Mutex::default() }
+        Self {
+            port,
+            state: Mutex::default(),
+        }
     }
 
     /// The call number `call`, counted from the next one as 0, will fail.
@@ -58,18 +61,27 @@ impl Faults {
         let call = state.calls;
         state.calls += 1;
         let due = state.coming.iter().position(|(at, _)| *at == call);
-        match due.and_then(|i| state.coming.remove(i)).map(|(_, fault)| fault) {
+        match due
+            .and_then(|i| state.coming.remove(i))
+            .map(|(_, fault)| fault)
+        {
             None => Ok(Ending { lost: None }),
-            Some(Fault::After) => Ok(Ending { lost: Some(self.unavailable("the answer was lost on purpose")) }),
+            Some(Fault::After) => Ok(Ending {
+                lost: Some(self.unavailable("the answer was lost on purpose")),
+            }),
             Some(Fault::Before) => Err(self.unavailable("failed on purpose")),
-            Some(Fault::Throttled) => {
-                Err(PortError::Throttled { port: self.port, cause: "throttled on purpose".into() })
-            }
+            Some(Fault::Throttled) => Err(PortError::Throttled {
+                port: self.port,
+                cause: "throttled on purpose".into(),
+            }),
         }
     }
 
     fn unavailable(&self, cause: &str) -> PortError {
-        PortError::Unavailable { port: self.port, cause: cause.into() }
+        PortError::Unavailable {
+            port: self.port,
+            cause: cause.into(),
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -1,5 +1,8 @@
 //! Credentials and the tokens that they buy (a Cognito user pool with a public client).
 
+pub mod memory;
+pub mod totp;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +11,8 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::PortError;
+
+pub use memory::MemoryIdentity;
 
 /// What a person gives to sign up.
 #[derive(Clone, Debug)]
@@ -84,32 +89,55 @@ pub trait Identity: Send + Sync {
     async fn sign_up(&self, who: &Credentials) -> Result<Uuid, IdentityError>;
 
     /// Confirms the address with the code from the mail. Gives nothing back: see [`Identity::subject`].
+    ///
+    /// # Errors
+    /// [`IdentityError::CodeMismatch`] also for an address that nobody has.
     async fn confirm(&self, email: &Email, code: &str) -> Result<(), IdentityError>;
 
-    /// Sends the confirmation code again.
+    /// Sends the confirmation code again; to an address that nobody has, it only seems so.
     async fn resend(&self, email: &Email) -> Result<(), IdentityError>;
 
     /// The subject behind an address, if somebody has it.
     async fn subject(&self, email: &Email) -> Result<Option<Uuid>, IdentityError>;
 
     /// Checks a password.
-    async fn sign_in(&self, email: &Email, password: &SecretString) -> Result<SignIn, IdentityError>;
+    async fn sign_in(
+        &self,
+        email: &Email,
+        password: &SecretString,
+    ) -> Result<SignIn, IdentityError>;
 
     /// Answers [`SignIn::TotpChallenge`].
-    async fn answer_totp(&self, email: &Email, session: &SecretString, code: &str) -> Result<Tokens, IdentityError>;
+    async fn answer_totp(
+        &self,
+        email: &Email,
+        session: &SecretString,
+        code: &str,
+    ) -> Result<Tokens, IdentityError>;
 
     /// New access token for a refresh token.
     async fn refresh(&self, refresh: &SecretString) -> Result<Tokens, IdentityError>;
 
-    /// Kills a refresh token and what it bought.
+    /// Kills a refresh token and what it bought. One that is worth nothing already is no error (RFC 7009, 2.2).
     async fn revoke(&self, refresh: &SecretString) -> Result<(), IdentityError>;
 
-    /// Kills every refresh token of the account.
+    /// Kills every refresh token of the account, if there is one.
     async fn sign_out_everywhere(&self, email: &Email) -> Result<(), IdentityError>;
 
-    /// Sends a code with which a new password can be set.
+    /// Sends a code with which a new password can be set; to an address that nobody has, it only seems so.
+    ///
+    /// # Errors
+    /// [`IdentityError::NotConfirmed`] if nobody proved yet that the address is theirs.
     async fn forgot_password(&self, email: &Email) -> Result<(), IdentityError>;
 
-    /// Sets a new password with that code.
-    async fn reset_password(&self, email: &Email, code: &str, password: &SecretString) -> Result<(), IdentityError>;
+    /// Sets a new password with that code. Refresh tokens stay alive: see [`Identity::sign_out_everywhere`].
+    ///
+    /// # Errors
+    /// [`IdentityError::CodeMismatch`] also for an address that nobody has.
+    async fn reset_password(
+        &self,
+        email: &Email,
+        code: &str,
+        password: &SecretString,
+    ) -> Result<(), IdentityError>;
 }

@@ -37,8 +37,13 @@ impl MemoryKeys {
     /// A new key.
     pub fn shared() -> Arc<Self> {
         let random = RandomIds::shared();
-        let key = UnboundKey::new(&AES_256_GCM, &random.octets::<32>()).expect("32 octets are an AES-256 key");
-        Arc::new(Self { faults: Faults::of(Port::Keys), key: LessSafeKey::new(key), random })
+        let key = UnboundKey::new(&AES_256_GCM, &random.octets::<32>())
+            .expect("32 octets are an AES-256 key");
+        Arc::new(Self {
+            faults: Faults::of(Port::Keys),
+            key: LessSafeKey::new(key),
+            random,
+        })
     }
 
     /// The failures that it is told to commit; each call of the port counts as one.
@@ -51,7 +56,10 @@ impl MemoryKeys {
         let (nonce, sealed) = ciphertext.split_at_checked(NONCE_LEN).ok_or_else(changed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| changed())?;
         let mut buffer = sealed.to_vec();
-        let opened = self.key.open_in_place(nonce, Aad::from(context), &mut buffer).map_err(|_| changed())?;
+        let opened = self
+            .key
+            .open_in_place(nonce, Aad::from(context), &mut buffer)
+            .map_err(|_| changed())?;
         Ok(opened.to_vec())
     }
 }
@@ -66,7 +74,11 @@ impl Keys for MemoryKeys {
         let nonce = self.random.octets::<NONCE_LEN>();
         let mut sealed = plaintext.to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(context),
+                &mut sealed,
+            )
             .map_err(|_| refused("the plaintext could not be sealed"))?;
         ending.answer([nonce.as_slice(), &sealed].concat())
     }
@@ -79,5 +91,8 @@ impl Keys for MemoryKeys {
 }
 
 fn refused(cause: &str) -> PortError {
-    PortError::Refused { port: Port::Keys, cause: cause.into() }
+    PortError::Refused {
+        port: Port::Keys,
+        cause: cause.into(),
+    }
 }

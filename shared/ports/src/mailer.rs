@@ -36,7 +36,10 @@ pub trait Mailer: Send + Sync {
 /// [`PortError::Refused`] if the subject is empty or holds a control character.
 pub fn check(mail: &Mail) -> Result<(), PortError> {
     if mail.subject.is_empty() || mail.subject.chars().any(char::is_control) {
-        return Err(PortError::Refused { port: Port::Mailer, cause: "the subject is not one line of text".into() });
+        return Err(PortError::Refused {
+            port: Port::Mailer,
+            cause: "the subject is not one line of text".into(),
+        });
     }
     Ok(())
 }
@@ -51,7 +54,10 @@ pub struct MemoryMailer {
 impl MemoryMailer {
     /// Nothing was sent yet.
     pub fn shared() -> Arc<Self> {
-        Arc::new(Self { faults: Faults::of(Port::Mailer), sent: Mutex::default() })
+        Arc::new(Self {
+            faults: Faults::of(Port::Mailer),
+            sent: Mutex::default(),
+        })
     }
 
     /// The failures that it is told to commit; each call of the port counts as one.
@@ -61,7 +67,10 @@ impl MemoryMailer {
 
     /// Every message, in order.
     pub fn sent(&self) -> Vec<Mail> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -70,7 +79,10 @@ impl Mailer for MemoryMailer {
     async fn send(&self, mail: Mail) -> Result<(), PortError> {
         let ending = self.faults.enter()?;
         check(&mail)?;
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(mail);
         ending.answer(())
     }
 }

@@ -1,8 +1,8 @@
 //! Events written in the same transaction as the state that they announce; the table's stream brings
 //! them to the bus.
 
-use domain::{Envelope, Event, Id};
 use domain::id::{Happening, Organisation};
+use domain::{Envelope, Event, Id};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::Ids;
@@ -27,7 +27,13 @@ pub struct Origin {
 
 /// The write that announces an event. It stands in the partition of the aggregate that it is about,
 /// because a stream keeps order inside one partition only.
-pub fn announce(ids: &dyn Ids, now: Timestamp, pk: impl ToString, origin: Origin, event: Event) -> Write {
+pub fn announce(
+    ids: &dyn Ids,
+    now: Timestamp,
+    pk: impl ToString,
+    origin: Origin,
+    event: Event,
+) -> Write {
     let envelope = Envelope {
         id: ids.next(now),
         time: now,
@@ -38,5 +44,8 @@ pub fn announce(ids: &dyn Ids, now: Timestamp, pk: impl ToString, origin: Origin
         event,
     };
     let key = Key::new(pk, format!("{SORT_PREFIX}{}", envelope.id));
-    Write::Put(Item::new(key, &envelope).expiring(now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)), If::Absent)
+    Write::Put(
+        Item::new(key, &envelope).expiring(now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)),
+        If::Absent,
+    )
 }

@@ -30,7 +30,12 @@ pub struct Message {
 impl Message {
     /// A message of a standard queue.
     pub fn new(body: String) -> Self {
-        Self { body, group: None, deduplication: None, trace: None }
+        Self {
+            body,
+            group: None,
+            deduplication: None,
+            trace: None,
+        }
     }
 }
 
@@ -51,7 +56,12 @@ pub trait Queue: Send + Sync {
 /// # Errors
 /// [`PortError::Refused`] if it is empty or too long, or if its group does not suit the queue.
 pub fn check(messages: &[Message], fifo: bool) -> Result<(), PortError> {
-    let refused = |cause: &str| Err(PortError::Refused { port: Port::Queue, cause: cause.into() });
+    let refused = |cause: &str| {
+        Err(PortError::Refused {
+            port: Port::Queue,
+            cause: cause.into(),
+        })
+    };
     for message in messages {
         if message.body.is_empty() || message.body.len() > LONGEST_BODY {
             return refused("the body is empty or too long");
@@ -89,7 +99,11 @@ impl MemoryQueue {
     }
 
     fn of_kind(fifo: bool) -> Arc<Self> {
-        Arc::new(Self { faults: Faults::of(Port::Queue), fifo, state: Mutex::default() })
+        Arc::new(Self {
+            faults: Faults::of(Port::Queue),
+            fifo,
+            state: Mutex::default(),
+        })
     }
 
     /// The failures that it is told to commit; each [`BATCH`] counts as a call.
@@ -106,7 +120,10 @@ impl MemoryQueue {
         let ending = self.faults.enter()?;
         let mut state = self.lock();
         for message in batch {
-            let fresh = message.deduplication.clone().is_none_or(|id| state.seen.insert(id));
+            let fresh = message
+                .deduplication
+                .clone()
+                .is_none_or(|id| state.seen.insert(id));
             if fresh {
                 state.waiting.push(message.clone());
             }
@@ -124,7 +141,9 @@ impl MemoryQueue {
 impl Queue for MemoryQueue {
     async fn send(&self, messages: Vec<Message>) -> Result<(), PortError> {
         check(&messages, self.fifo)?;
-        messages.chunks(BATCH).try_for_each(|batch| self.send_batch(batch))
+        messages
+            .chunks(BATCH)
+            .try_for_each(|batch| self.send_batch(batch))
     }
 }
 
@@ -138,7 +157,9 @@ mod tests {
         let queue = MemoryQueue::shared();
         queue.faults().fail_call(1, Fault::Before);
 
-        let answer = queue.send((0..15).map(|n| Message::new(n.to_string())).collect()).await;
+        let answer = queue
+            .send((0..15).map(|n| Message::new(n.to_string())).collect())
+            .await;
 
         assert!(matches!(answer, Err(PortError::Unavailable { .. })));
         assert_eq!(queue.drain().len(), 10);
@@ -148,9 +169,16 @@ mod tests {
     #[tokio::test]
     async fn a_fifo_queue_drops_a_repeat() {
         let queue = MemoryQueue::fifo();
-        let message = Message { group: Some("org_1".into()), deduplication: Some("evt_1".into()), ..Message::new("{}".into()) };
+        let message = Message {
+            group: Some("org_1".into()),
+            deduplication: Some("evt_1".into()),
+            ..Message::new("{}".into())
+        };
 
-        queue.send(vec![message.clone(), message.clone()]).await.unwrap();
+        queue
+            .send(vec![message.clone(), message.clone()])
+            .await
+            .unwrap();
 
         assert_eq!(queue.drain(), vec![message]);
     }

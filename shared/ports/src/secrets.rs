@@ -29,7 +29,10 @@ pub struct MemorySecrets {
 impl MemorySecrets {
     /// No secrets yet.
     pub fn shared() -> Arc<Self> {
-        Arc::new(Self { faults: Faults::of(Port::Secrets), values: Mutex::default() })
+        Arc::new(Self {
+            faults: Faults::of(Port::Secrets),
+            values: Mutex::default(),
+        })
     }
 
     /// The failures that it is told to commit; each call of the port counts as one.
@@ -39,7 +42,10 @@ impl MemorySecrets {
 
     /// Makes or rotates a secret.
     pub fn set(&self, id: &str, value: impl Into<SecretString>) {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), value.into());
+        self.values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_owned(), value.into());
     }
 }
 
@@ -47,8 +53,16 @@ impl MemorySecrets {
 impl Secrets for MemorySecrets {
     async fn get(&self, id: &str) -> Result<SecretString, PortError> {
         let ending = self.faults.enter()?;
-        let value = self.values.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        let missing = || PortError::Refused { port: Port::Secrets, cause: format!("no secret {id}") };
+        let value = self
+            .values
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned();
+        let missing = || PortError::Refused {
+            port: Port::Secrets,
+            cause: format!("no secret {id}"),
+        };
         ending.answer(value.ok_or_else(missing)?)
     }
 }

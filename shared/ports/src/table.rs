@@ -31,7 +31,10 @@ pub struct Key {
 impl Key {
     /// The key of these two parts.
     pub fn new(pk: impl ToString, sk: impl ToString) -> Self {
-        Self { pk: pk.to_string(), sk: sk.to_string() }
+        Self {
+            pk: pk.to_string(),
+            sk: sk.to_string(),
+        }
     }
 }
 
@@ -61,7 +64,13 @@ impl Item {
             Ok(Value::Object(fields)) => fields,
             other => panic!("a row is made of named fields, not of {other:?}"),
         };
-        Self { key, index: None, version: 1, expires_at: None, attributes }
+        Self {
+            key,
+            index: None,
+            version: 1,
+            expires_at: None,
+            attributes,
+        }
     }
 
     /// The same row, found by the index too.
@@ -82,7 +91,12 @@ impl Item {
     #[must_use]
     pub fn next(&self, record: &impl Serialize) -> Self {
         let fresh = Self::new(self.key.clone(), record);
-        Self { index: self.index.clone(), version: self.version + 1, expires_at: self.expires_at, ..fresh }
+        Self {
+            index: self.index.clone(),
+            version: self.version + 1,
+            expires_at: self.expires_at,
+            ..fresh
+        }
     }
 
     /// The attributes as a record.
@@ -90,9 +104,11 @@ impl Item {
     /// # Errors
     /// [`PortError::Refused`] if the stored row is not of this shape.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, PortError> {
-        serde_json::from_value(Value::Object(self.attributes.clone())).map_err(|e| PortError::Refused {
-            port: Port::Table,
-            cause: format!("row {}/{} has another shape: {e}", self.key.pk, self.key.sk),
+        serde_json::from_value(Value::Object(self.attributes.clone())).map_err(|e| {
+            PortError::Refused {
+                port: Port::Table,
+                cause: format!("row {}/{} has another shape: {e}", self.key.pk, self.key.sk),
+            }
         })
     }
 
@@ -190,8 +206,14 @@ impl Query {
         if self.limit == 0 {
             return Err(refused("a page holds at least one row"));
         }
-        let Some(cursor) = &self.after else { return Ok(()) };
-        let place = if self.by_index { cursor.index.as_ref() } else { Some(&cursor.key) };
+        let Some(cursor) = &self.after else {
+            return Ok(());
+        };
+        let place = if self.by_index {
+            cursor.index.as_ref()
+        } else {
+            Some(&cursor.key)
+        };
         match place {
             Some(key) if key.pk == self.pk && key.sk.starts_with(&self.sk_prefix) => Ok(()),
             _ => Err(refused("the cursor is of another query")),
@@ -278,5 +300,8 @@ pub trait Table: Send + Sync {
 }
 
 pub(crate) fn refused(cause: impl Into<String>) -> PortError {
-    PortError::Refused { port: Port::Table, cause: cause.into() }
+    PortError::Refused {
+        port: Port::Table,
+        cause: cause.into(),
+    }
 }

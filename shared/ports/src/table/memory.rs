@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Count, Counted, Cursor, Guard, If, Item, Key, Numbers, Page, Query, RESERVED, Table, Write, WriteError, refused,
-    size,
+    Count, Counted, Cursor, Guard, If, Item, Key, Numbers, Page, Query, RESERVED, Table, Write,
+    WriteError, refused, size,
 };
 use crate::faults::{Ending, Faults};
 use crate::{Port, PortError};
@@ -33,7 +33,10 @@ struct State {
 impl MemoryTable {
     /// An empty table.
     pub fn shared() -> Arc<Self> {
-        Arc::new(Self { faults: Faults::of(Port::Table), state: Mutex::default() })
+        Arc::new(Self {
+            faults: Faults::of(Port::Table),
+            state: Mutex::default(),
+        })
     }
 
     /// The failures that it is told to commit; each call of the port counts as one.
@@ -113,8 +116,12 @@ impl State {
             self.conflicts -= 1;
             return Err(WriteError::Conflict);
         }
-        let failed: Vec<usize> =
-            parts.iter().enumerate().filter(|(_, part)| !self.holds(part)).map(|(index, _)| index).collect();
+        let failed: Vec<usize> = parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| !self.holds(part))
+            .map(|(index, _)| index)
+            .collect();
         if !failed.is_empty() {
             return Err(WriteError::Condition(failed));
         }
@@ -129,7 +136,8 @@ impl State {
     }
 
     fn holds(&self, part: &Write) -> bool {
-        let (Write::Put(_, condition) | Write::Delete(_, condition) | Write::Check(_, condition)) = part;
+        let (Write::Put(_, condition) | Write::Delete(_, condition) | Write::Check(_, condition)) =
+            part;
         let row = self.rows.get(part.key());
         match condition {
             If::Always => true,
@@ -145,17 +153,30 @@ impl State {
     }
 
     fn page(&self, query: &Query) -> Page {
-        let rows = if query.by_index { self.by_index(query) } else { self.by_key(query) };
-        let ordered: Box<dyn Iterator<Item = &Item>> =
-            if query.descending { Box::new(rows.into_iter().rev()) } else { Box::new(rows.into_iter()) };
-        let mut page = Page { items: Vec::new(), next: None };
+        let rows = if query.by_index {
+            self.by_index(query)
+        } else {
+            self.by_key(query)
+        };
+        let ordered: Box<dyn Iterator<Item = &Item>> = if query.descending {
+            Box::new(rows.into_iter().rev())
+        } else {
+            Box::new(rows.into_iter())
+        };
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
         let mut octets = 0;
         for row in ordered.filter(|row| comes_after(row, query)) {
             octets += size::of_row(row);
             page.items.push(row.clone());
             // Like the real one, a page that is exactly full has a successor even if that is empty.
             if page.items.len() == query.limit as usize || octets >= size::PAGE {
-                page.next = Some(Cursor { key: row.key.clone(), index: row.index.clone().filter(|_| query.by_index) });
+                page.next = Some(Cursor {
+                    key: row.key.clone(),
+                    index: row.index.clone().filter(|_| query.by_index),
+                });
                 break;
             }
         }
@@ -173,8 +194,11 @@ impl State {
 
     fn by_index(&self, query: &Query) -> Vec<&Item> {
         let here = |key: &Key| key.pk == query.pk && key.sk.starts_with(&query.sk_prefix);
-        let mut rows: Vec<&Item> =
-            self.rows.values().filter(|row| row.index.as_ref().is_some_and(here)).collect();
+        let mut rows: Vec<&Item> = self
+            .rows
+            .values()
+            .filter(|row| row.index.as_ref().is_some_and(here))
+            .collect();
         rows.sort_by_key(|row| (&row.index, &row.key));
         rows
     }
@@ -190,7 +214,10 @@ impl State {
         let item = Item {
             index: row.and_then(|row| row.index.clone()),
             version: row.map_or(0, |row| row.version),
-            expires_at: count.expires_at.map(whole_seconds).or(row.and_then(|row| row.expires_at)),
+            expires_at: count
+                .expires_at
+                .map(whole_seconds)
+                .or(row.and_then(|row| row.expires_at)),
             key: count.key,
             attributes: changed,
         };
@@ -203,9 +230,9 @@ impl State {
 impl Guard {
     fn holds(&self, attributes: &Map<String, Value>) -> bool {
         match self {
-            Self::AtMost(name, most) => {
-                attributes.get(name).is_none_or(|value| value.as_i64().is_some_and(|number| number <= *most))
-            }
+            Self::AtMost(name, most) => attributes
+                .get(name)
+                .is_none_or(|value| value.as_i64().is_some_and(|number| number <= *most)),
             Self::Is(name, number) => attributes.get(name).and_then(Value::as_i64) == Some(*number),
             Self::Absent(name) => !attributes.contains_key(name),
         }
@@ -213,18 +240,35 @@ impl Guard {
 }
 
 fn comes_after(row: &Item, query: &Query) -> bool {
-    let Some(cursor) = &query.after else { return true };
+    let Some(cursor) = &query.after else {
+        return true;
+    };
     let place = (row.index.as_ref().filter(|_| query.by_index), &row.key);
-    let ended = (cursor.index.as_ref().filter(|_| query.by_index), &cursor.key);
-    if query.descending { place < ended } else { place > ended }
+    let ended = (
+        cursor.index.as_ref().filter(|_| query.by_index),
+        &cursor.key,
+    );
+    if query.descending {
+        place < ended
+    } else {
+        place > ended
+    }
 }
 
-fn counted(attributes: &Map<String, Value>, count: &Count) -> Result<Map<String, Value>, PortError> {
+fn counted(
+    attributes: &Map<String, Value>,
+    count: &Count,
+) -> Result<Map<String, Value>, PortError> {
     let mut changed = attributes.clone();
     for (name, by) in &count.add {
         let before = changed.get(name).map_or(Some(0), Value::as_i64);
         let after = before.and_then(|before| before.checked_add(*by));
-        changed.insert(name.clone(), after.ok_or_else(|| refused(format!("{name} is no number to add to")))?.into());
+        changed.insert(
+            name.clone(),
+            after
+                .ok_or_else(|| refused(format!("{name} is no number to add to")))?
+                .into(),
+        );
     }
     for (name, number) in &count.set {
         changed.insert(name.clone(), (*number).into());
@@ -236,12 +280,20 @@ fn counted(attributes: &Map<String, Value>, count: &Count) -> Result<Map<String,
 }
 
 fn numbers(attributes: &Map<String, Value>) -> Numbers {
-    attributes.iter().filter_map(|(name, value)| Some((name.clone(), value.as_i64()?))).collect()
+    attributes
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.as_i64()?)))
+        .collect()
 }
 
 fn check_count(count: &Count) -> Result<(), PortError> {
     check_key(&count.key)?;
-    let changed = count.add.iter().chain(&count.set).map(|(name, _)| name).chain(&count.remove);
+    let changed = count
+        .add
+        .iter()
+        .chain(&count.set)
+        .map(|(name, _)| name)
+        .chain(&count.remove);
     let mut names: Vec<&String> = changed.collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -260,8 +312,20 @@ fn checked(parts: Vec<Write>) -> Result<Vec<Write>, PortError> {
     if keys.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(refused("two parts of a transaction are about one row"));
     }
-    let parts = parts.into_iter().map(checked_part).collect::<Result<Vec<_>, _>>()?;
-    let octets: usize = parts.iter().map(|part| if let Write::Put(item, _) = part { size::of_row(item) } else { 0 }).sum();
+    let parts = parts
+        .into_iter()
+        .map(checked_part)
+        .collect::<Result<Vec<_>, _>>()?;
+    let octets: usize = parts
+        .iter()
+        .map(|part| {
+            if let Write::Put(item, _) = part {
+                size::of_row(item)
+            } else {
+                0
+            }
+        })
+        .sum();
     if octets > size::TRANSACTION {
         return Err(refused(format!("a transaction of {octets} octets")));
     }
@@ -313,7 +377,11 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 fn normalise(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            if let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(whole_number) {
+            if let Some(whole) = number
+                .as_f64()
+                .filter(|_| number.is_f64())
+                .and_then(whole_number)
+            {
                 *number = whole.into();
             }
         }
@@ -324,7 +392,10 @@ fn normalise(value: &mut Value) {
 }
 
 /// The integer that a float stands for, where floats still tell integers apart.
-#[expect(clippy::cast_possible_truncation, reason = "within 2^53 the cast is exact")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "within 2^53 the cast is exact"
+)]
 fn whole_number(float: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (float.fract() == 0.0 && float.abs() < EXACT).then_some(float as i64)
@@ -347,7 +418,10 @@ mod tests {
 
         let answer = table.write(vec![Write::Put(row("a"), If::Absent)]).await;
 
-        assert!(matches!(answer, Err(WriteError::Port(PortError::Unavailable { .. }))));
+        assert!(matches!(
+            answer,
+            Err(WriteError::Port(PortError::Unavailable { .. }))
+        ));
         assert_eq!(table.rows(), vec![row("a")]);
         assert_eq!(table.faults().calls(), 1);
     }
