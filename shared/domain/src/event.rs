@@ -99,6 +99,24 @@ impl Event {
         }
     }
 
+    /// Whether this build knows a type; a newer producer may announce more.
+    pub fn is_known(name: &str) -> bool {
+        Self::NAMES.contains(&name)
+    }
+
+    /// Every type that this build knows.
+    pub const NAMES: [&'static str; 9] = [
+        "auth.user_signed_up",
+        "auth.user_confirmed",
+        "auth.session_revoked",
+        "auth.refresh_reuse",
+        "auth.password_changed",
+        "users.created",
+        "users.updated",
+        "documents.rendered",
+        "documents.deleted",
+    ];
+
     /// The type as it stands on the wire, for example `auth.user_confirmed`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -163,10 +181,12 @@ mod tests {
 
     #[test]
     fn the_name_of_an_event_is_its_type_on_the_wire() {
+        assert_eq!(every_event().len(), Event::NAMES.len());
         for event in every_event() {
             let wire = serde_json::to_value(&event).unwrap();
 
             assert_eq!(wire["type"], event.name());
+            assert!(Event::is_known(event.name()));
             assert!(event.name().starts_with(event.source()));
         }
     }

@@ -1,0 +1,125 @@
+//! Who may call which route, read from the API's own description and enforced before any handler.
+
+use std::collections::HashMap;
+
+use domain::Caller;
+use http::Method;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Operation;
+
+use crate::context::{Context, Verdict};
+use crate::problem::{self, Code, Problem};
+
+/// The name of the security scheme in the description.
+pub const SCHEME: &str = "token";
+
+/// What a route asks of its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Somebody with all of these permissions; with none listed, anybody who signed in.
+    Needs(Vec<String>),
+}
+
+/// A route that the description says nothing about, or something that cannot be enforced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{method} {path} declares no security; write security(()) if it is for everybody")]
+pub struct Undeclared {
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+}
+
+/// The access rule of every route of an API.
+#[derive(Clone, Debug, Default)]
+pub struct AccessTable(HashMap<(Method, String), Access>);
+
+impl AccessTable {
+    /// Reads the rules from a description.
+    pub fn read(description: &OpenApi) -> Result<Self, Undeclared> {
+        let mut table = HashMap::new();
+        for (method, path, operation) in operations(description) {
+            let access = declared(operation)
+                .ok_or_else(|| Undeclared { method: method.to_string(), path: path.to_owned() })?;
+            table.insert((method, path.to_owned()), access);
+        }
+        Ok(Self(table))
+    }
+
+    /// Every route with its rule, for the matrix test of role by route.
+    pub fn rows(&self) -> impl Iterator<Item = (&Method, &str, &Access)> {
+        self.0.iter().map(|((method, path), access)| (method, path.as_str(), access))
+    }
+
+    /// Whether the request may go on. What is not in the table may not.
+    pub(crate) fn check(&self, context: &Context, route: &str) -> Result<(), Problem> {
+        match self.0.get(&(context.method.clone(), route.to_owned())) {
+            Some(Access::Public) => Ok(()),
+            Some(Access::Needs(permissions)) => authorise(context, permissions),
+            None => Err(Problem::new(&problem::PERMISSION_DENIED)),
+        }
+    }
+}
+
+/// All operations of a description.
+pub fn operations(description: &OpenApi) -> Vec<(Method, &str, &Operation)> {
+    let mut found = Vec::new();
+    for (path, item) in &description.paths.paths {
+        for (method, operation) in [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PUT, &item.put),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ] {
+            if let Some(operation) = operation {
+                found.push((method, path.as_str(), operation));
+            }
+        }
+    }
+    found
+}
+
+/// The crate's requirement type hides its content, so it is read in the form in which it is published.
+fn declared(operation: &Operation) -> Option<Access> {
+    let requirements = serde_json::to_value(operation.security.as_ref()?).ok()?;
+    let first = requirements.as_array()?.first()?.as_object()?;
+    match first.get(SCHEME) {
+        None if first.is_empty() => Some(Access::Public),
+        None => None,
+        Some(scopes) => serde_json::from_value(scopes.clone()).ok().map(Access::Needs),
+    }
+}
+
+fn authorise(context: &Context, permissions: &[String]) -> Result<(), Problem> {
+    let caller = match &context.authorizer {
+        Some(Verdict::Caller(caller)) => caller,
+        Some(Verdict::Refused(code)) => return Err(Problem::new(refusal(code)).header(CHALLENGE, BEARER)),
+        None => return Err(Problem::new(&problem::TOKEN_MISSING).header(CHALLENGE, BEARER)),
+    };
+    if permissions.iter().all(|permission| caller.may(permission)) { Ok(()) } else { Err(denied(caller)) }
+}
+
+const CHALLENGE: http::HeaderName = http::header::WWW_AUTHENTICATE;
+const BEARER: &str = "Bearer";
+
+/// The authorizer names a code; one that this function does not know refuses all the same.
+fn refusal(code: &str) -> &'static Code {
+    [
+        &problem::TOKEN_MISSING,
+        &problem::TOKEN_EXPIRED,
+        &problem::WRONG_TOKEN_USE,
+        &problem::SESSION_REVOKED,
+        &problem::NOT_A_MEMBER,
+    ]
+    .into_iter()
+    .find(|known| known.code == code)
+    .unwrap_or(&problem::TOKEN_INVALID)
+}
+
+fn denied(caller: &Caller) -> Problem {
+    tracing::info!(user = %caller.user, "permission denied");
+    Problem::new(&problem::PERMISSION_DENIED)
+}

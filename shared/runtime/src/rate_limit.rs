@@ -1,0 +1,330 @@
+//! A rate limit that is exact in any window and that most requests pass without a write.
+//!
+//! A row per caller counts admissions by slot of a sixtieth of the window, with their sum; an atomic
+//! add under the guard `sum <= quota - n` admits, so that no number of parallel processes admits more.
+//! Far from the quota a process leases a handful of admissions with one write and spends them from
+//! memory; near it each request is counted on its own, so that nothing is left unused when it matters.
+//!
+//! A lease is spent at most [`LEASE_SLOTS`] slots after it was counted, and the sum covers the window and
+//! that much more: therefore at most `quota` requests pass in *any* window, whatever its start.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::Text;
+use http::{HeaderName, HeaderValue, Response};
+use jiff::{SignedDuration, Timestamp};
+use ports::PortError;
+use ports::clock::Clock;
+use ports::table::{Count, Counted, Guard, Key, Numbers, Table};
+
+use crate::problem::{self, Problem};
+
+/// Slots in a window.
+const SLOTS: i64 = 60;
+
+/// How many slots a lease lives beyond the one that it was counted in.
+const LEASE_SLOTS: i64 = 2;
+
+/// Slots that the sum covers: the window, the one that has begun, and a lease's life.
+const LIVE: i64 = SLOTS + 1 + LEASE_SLOTS;
+
+/// Tries before a row that everybody is moving counts as busy.
+const ATTEMPTS: usize = 24;
+
+/// Callers that one process remembers; more are forgotten, which costs a write each and no exactness.
+const REMEMBERED: usize = 10_000;
+
+/// How many requests a caller may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name in the `RateLimit` headers.
+    pub name: &'static str,
+    /// Requests in any window.
+    pub quota: i64,
+    /// The window in whole minutes, at least 1.
+    pub minutes: i64,
+}
+
+impl Policy {
+    /// What every caller may do in a minute.
+    pub const PER_CALLER: Self = Self { name: "user", quota: 1000, minutes: 1 };
+
+    fn slot(&self, now: Timestamp) -> i64 {
+        now.as_second().div_euclid(self.minutes)
+    }
+
+    fn seconds(&self, slots: i64) -> i64 {
+        slots * self.minutes
+    }
+
+    /// A hundredth of what is left, and single requests in the last two fifths of the quota.
+    fn handful(&self, sum: i64) -> i64 {
+        let left = self.quota - sum;
+        if left * 5 <= self.quota * 2 { 1 } else { (left / 100).clamp(1, 10) }
+    }
+}
+
+/// What a caller is told of their quota, admitted or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The rule.
+    pub policy: Policy,
+    /// Admissions left in the present window, as far as this process knows.
+    pub remaining: i64,
+    /// Seconds until some of the quota comes back.
+    pub reset: i64,
+}
+
+/// Too many requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied(pub Standing);
+
+impl From<Denied> for Problem {
+    fn from(Denied(standing): Denied) -> Self {
+        let Policy { quota, minutes, .. } = standing.policy;
+        let detail = Text::with(
+            format!("Como máximo {quota} peticiones cada {minutes} min"),
+            format!("At most {quota} requests in {minutes} min"),
+        );
+        let problem = Self::new(&problem::RATE_LIMITED).detail(detail);
+        let problem = problem.retry_after(u64::try_from(standing.reset).unwrap_or(1));
+        standing.headers().into_iter().fold(problem, |p, (name, value)| p.header(HeaderName::from_static(name), &value))
+    }
+}
+
+impl Standing {
+    /// The standard fields (draft-ietf-httpapi-ratelimit-headers) and the three that came before it.
+    fn headers(&self) -> [(&'static str, String); 5] {
+        let Policy { name, quota, .. } = self.policy;
+        let (remaining, reset) = (self.remaining.max(0), self.reset);
+        [
+            ("ratelimit-policy", format!("\"{name}\";q={quota};w={}", self.policy.seconds(SLOTS))),
+            ("ratelimit", format!("\"{name}\";r={remaining};t={reset}")),
+            ("ratelimit-limit", quota.to_string()),
+            ("ratelimit-remaining", remaining.to_string()),
+            ("ratelimit-reset", reset.to_string()),
+        ]
+    }
+
+    /// Writes the fields on an answer, unless a stricter policy has written its own.
+    pub fn write_on<B>(&self, response: &mut Response<B>) {
+        for (name, value) in self.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().entry(name).or_insert(value);
+            }
+        }
+    }
+}
+
+/// Enforces one policy over one table.
+pub struct Limiter {
+    table: Arc<dyn Table>,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    leases: Mutex<HashMap<String, Lease>>,
+}
+
+/// What a process knows of one caller.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    /// The slot that the admissions were counted in.
+    slot: i64,
+    /// Admissions not yet spent.
+    left: i64,
+    /// The row's sum when it was last seen.
+    sum: i64,
+    /// Seconds until quota comes back, then.
+    reset: i64,
+    /// The caller is known to be over the quota until the end of this slot.
+    denied: bool,
+}
+
+impl Limiter {
+    /// A limiter of this policy.
+    pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
+        Self { table, clock, policy, leases: Mutex::default() }
+    }
+
+    /// Admits one request of this caller, or not.
+    ///
+    /// If the table cannot be reached the request is admitted and a warning logged: a limiter that is
+    /// down must not take the API down with it.
+    pub async fn admit(&self, caller: &str) -> Result<Standing, Denied> {
+        let slot = self.policy.slot(self.clock.now());
+        if let Some(known) = self.spend(caller, slot) {
+            return known;
+        }
+        match self.lease(caller, slot).await {
+            Ok(lease) => {
+                self.remember(caller, lease, slot);
+                if lease.denied { Err(Denied(self.standing(lease))) } else { Ok(self.standing(lease)) }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the rate limit could not be counted");
+                Ok(Standing { policy: self.policy, remaining: self.policy.quota, reset: self.policy.seconds(SLOTS) })
+            }
+        }
+    }
+
+    /// Answers from memory where that is exact.
+    fn spend(&self, caller: &str, slot: i64) -> Option<Result<Standing, Denied>> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let lease = leases.get_mut(caller)?;
+        if lease.denied && lease.slot == slot {
+            return Some(Err(Denied(self.standing(*lease))));
+        }
+        if lease.left > 0 && (lease.slot..=lease.slot + LEASE_SLOTS).contains(&slot) {
+            lease.left -= 1;
+            return Some(Ok(self.standing(*lease)));
+        }
+        None
+    }
+
+    fn remember(&self, caller: &str, lease: Lease, slot: i64) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.len() >= REMEMBERED {
+            leases.retain(|_, lease| lease.slot + LIVE >= slot);
+        }
+        if leases.len() < REMEMBERED || leases.contains_key(caller) {
+            leases.insert(caller.to_owned(), lease);
+        }
+    }
+
+    fn standing(&self, lease: Lease) -> Standing {
+        let remaining = if lease.denied { 0 } else { self.policy.quota - lease.sum + lease.left };
+        Standing { policy: self.policy, remaining, reset: lease.reset.max(1) }
+    }
+
+    /// Counts a handful of admissions, spends one and keeps the rest.
+    async fn lease(&self, caller: &str, slot: i64) -> Result<Lease, PortError> {
+        let key = Key::new(format!("req#limit#{}#{caller}", self.policy.name), "count");
+        let known = self.leases.lock().unwrap_or_else(PoisonError::into_inner).get(caller).copied();
+        let mut want = self.policy.handful(known.map_or(0, |lease| lease.sum));
+        let mut step = Step::Add { slot };
+        for _ in 0..ATTEMPTS {
+            let (count, size) = step.count(&key, &self.policy, want);
+            match self.table.count(count).await? {
+                Counted::Done(numbers) => {
+                    let window = Window::of(&numbers);
+                    let reset = self.policy.seconds(window.free_after(slot, 1, &self.policy));
+                    return Ok(Lease { slot: step.slot(), left: size - 1, sum: window.sum, reset, denied: false });
+                }
+                Counted::Refused(numbers) => {
+                    let window = Window::of(&numbers);
+                    step = window.next_step(slot);
+                    let sum = window.sum_at(step.slot());
+                    if sum >= self.policy.quota {
+                        let reset = self.policy.seconds(window.free_after(slot, 1, &self.policy));
+                        return Ok(Lease { slot, left: 0, sum, reset, denied: true });
+                    }
+                    want = self.policy.handful(sum).min(self.policy.quota - sum);
+                }
+            }
+        }
+        tracing::warn!("a rate limit row was busy");
+        Ok(Lease { slot, left: 0, sum: self.policy.quota, reset: 1, denied: true })
+    }
+}
+
+/// A caller's row as numbers: `base` is the oldest slot that `sum` covers, `s<i>` the admissions of the
+/// live slot whose remainder by [`LIVE`] is `i`.
+struct Window<'a> {
+    numbers: &'a Numbers,
+    base: Option<i64>,
+    sum: i64,
+}
+
+impl<'a> Window<'a> {
+    fn of(numbers: &'a Numbers) -> Self {
+        Self { numbers, base: numbers.get("base").copied(), sum: numbers.get("sum").copied().unwrap_or(0) }
+    }
+
+    fn in_slot(&self, slot: i64) -> i64 {
+        self.numbers.get(&name(slot)).copied().unwrap_or(0)
+    }
+
+    /// The sum as it will be once the window ends with `slot`.
+    fn sum_at(&self, slot: i64) -> i64 {
+        let Some(base) = self.base else { return 0 };
+        let gone = (base..(slot - LIVE + 1).min(base + LIVE)).map(|s| self.in_slot(s)).sum::<i64>();
+        self.sum - gone
+    }
+
+    /// What has to be written for a request in `slot`, now that the row is known.
+    fn next_step(&self, slot: i64) -> Step {
+        let oldest = slot - LIVE + 1;
+        match self.base {
+            None => Step::Create { slot },
+            // A process whose clock is ahead has moved the window; its slot is the present one.
+            Some(base) if base >= oldest => Step::Add { slot: base + LIVE - 1 },
+            Some(base) => {
+                let gone: Vec<i64> = (base..oldest.min(base + LIVE)).collect();
+                Step::Advance { slot, base, sum: self.sum, kept: self.sum_at(slot), gone }
+            }
+        }
+    }
+
+    /// How many slots from `slot` until `n` more admissions fit.
+    fn free_after(&self, slot: i64, n: i64, policy: &Policy) -> i64 {
+        (0..=LIVE).find(|ahead| self.sum_at(slot + ahead) + n <= policy.quota).unwrap_or(LIVE).max(1)
+    }
+}
+
+/// One atomic change of the row.
+enum Step {
+    /// The first admission of this caller.
+    Create { slot: i64 },
+    /// The window stands at `slot`: add.
+    Add { slot: i64 },
+    /// The window stands earlier: forget the slots that have left it, and add.
+    Advance { slot: i64, base: i64, sum: i64, kept: i64, gone: Vec<i64> },
+}
+
+impl Step {
+    const fn slot(&self) -> i64 {
+        match self {
+            Self::Create { slot } | Self::Add { slot } | Self::Advance { slot, .. } => *slot,
+        }
+    }
+
+    /// The change, and how many admissions it counts.
+    fn count(&self, key: &Key, policy: &Policy, want: i64) -> (Count, i64) {
+        let slot = self.slot();
+        let oldest = slot - LIVE + 1;
+        let base = || "base".to_owned();
+        let sum = || "sum".to_owned();
+        let at = (policy.seconds(slot + 2 * LIVE)).min(Timestamp::MAX.as_second());
+        let mut count = Count {
+            key: key.clone(),
+            guards: Vec::new(),
+            add: Vec::new(),
+            set: Vec::new(),
+            remove: Vec::new(),
+            expires_at: Timestamp::from_second(at).ok().and_then(|t| t.checked_add(SignedDuration::ZERO).ok()),
+        };
+        match self {
+            Self::Create { .. } => {
+                count.guards = vec![Guard::Absent(base())];
+                count.set = vec![(base(), oldest), (sum(), want), (name(slot), want)];
+            }
+            Self::Add { .. } => {
+                count.guards = vec![Guard::Is(base(), oldest), Guard::AtMost(sum(), policy.quota - want)];
+                count.add = vec![(sum(), want), (name(slot), want)];
+            }
+            Self::Advance { base: from, sum: was, kept, gone, .. } => {
+                count.guards = vec![Guard::Is(base(), *from), Guard::Is(sum(), *was)];
+                count.set = vec![(base(), oldest), (sum(), kept + want), (name(slot), want)];
+                // The slot's own name may have belonged to one that has left; it is set, not removed.
+                count.remove = gone.iter().map(|s| name(*s)).filter(|n| *n != name(slot)).collect();
+                let kept_names: Vec<String> = (oldest.max(*from)..from + LIVE).map(name).collect();
+                count.remove.retain(|n| !kept_names.contains(n));
+            }
+        }
+        (count, want)
+    }
+}
+
+fn name(slot: i64) -> String {
+    format!("s{}", slot.rem_euclid(LIVE))
+}

@@ -1,0 +1,110 @@
+//! Consumes domain events: EventBridge through SQS.
+
+use std::fmt::Display;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use domain::{Envelope, Event};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde::Deserialize;
+
+use super::queue::{self, Delivery};
+use crate::Error;
+use crate::trace::{self, TraceParent};
+
+/// Serves a queue of events. Events are delivered at least once and in no order: the handler is
+/// idempotent by [`Envelope::id`]. A type that this build does not know is ignored, since it is newer than the consumer.
+pub async fn events<E, F>(handle: F) -> Result<(), Error>
+where
+    E: Display,
+    F: AsyncFn(Envelope) -> Result<(), E>,
+{
+    let handle = &handle;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        Ok::<_, Error>(consume(event.payload, &event.context, handle).await)
+    }))
+    .await
+}
+
+/// Handles one batch; for tests and for [`events`].
+pub(super) async fn consume<E, F>(
+    batch: SqsEvent,
+    context: &Context,
+    handle: &F,
+) -> aws_lambda_events::event::sqs::SqsBatchResponse
+where
+    E: Display,
+    F: AsyncFn(Envelope) -> Result<(), E>,
+{
+    queue::consume(batch, context, &async |delivery: Delivery| match parse(&delivery.body)? {
+        None => Ok(()),
+        Some(envelope) => {
+            let trace = envelope.trace.as_deref().and_then(|t| t.parse::<TraceParent>().ok());
+            let done = handle(envelope);
+            let outcome = match trace {
+                Some(trace) => trace::within(trace, done).await,
+                None => done.await,
+            };
+            outcome.map_err(|error| error.to_string())
+        }
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+struct Notification {
+    #[serde(rename = "detail-type")]
+    detail_type: String,
+    detail: serde_json::Value,
+}
+
+/// The event in a message; nothing if its type is unknown.
+fn parse(body: &str) -> Result<Option<Envelope>, String> {
+    let notification: Notification = serde_json::from_str(body).map_err(|e| format!("not an event: {e}"))?;
+    if !Event::is_known(&notification.detail_type) {
+        tracing::debug!(event_type = notification.detail_type, "an event of an unknown type was ignored");
+        return Ok(None);
+    }
+    serde_json::from_value(notification.detail).map(Some).map_err(|e| format!("not an event envelope: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::Mutex;
+
+    fn message(id: &str, detail_type: &str, detail: serde_json::Value) -> serde_json::Value {
+        let body = json!({"detail-type": detail_type, "source": "fleet", "detail": detail}).to_string();
+        json!({"messageId": id, "body": body, "attributes": {}, "messageAttributes": {}})
+    }
+
+    #[tokio::test]
+    async fn an_unknown_type_is_ignored_and_a_broken_event_is_kept() {
+        let good = json!({
+            "id": "evt_00000000000000000000000000000009", "time": "2026-01-02T03:04:05Z", "version": 1,
+            "org": "org_00000000000000000000000000000003",
+            "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "type": "auth.user_confirmed", "data": {"user": "usr_00000000000000000000000000000001"}
+        });
+        let records = [
+            message("known", "auth.user_confirmed", good),
+            message("newer", "auth.something_new", json!({})),
+            message("broken", "auth.user_confirmed", json!({"id": 1})),
+        ];
+        let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let traces = Mutex::new(Vec::new());
+
+        let response = consume(batch, &Context::default(), &async |_| {
+            traces.lock().unwrap().push(trace::current());
+            Ok::<_, String>(())
+        })
+        .await;
+
+        let failed: Vec<_> = response.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        assert_eq!(failed, ["broken"]);
+        assert_eq!(
+            traces.into_inner().unwrap(),
+            [Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! The last line of every `main`: what kind of invocation the function answers.
+
+mod batch;
+mod events;
+mod http;
+mod queue;
+mod schedule;
+mod stream;
+mod trigger;
+
+pub use events::events;
+pub use http::http;
+pub use queue::{Delivery, queue};
+pub use schedule::{Tick, schedule};
+pub use stream::{Change, Position, changes, stream};
+pub use trigger::trigger;
