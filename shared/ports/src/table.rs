@@ -36,6 +36,18 @@ impl Key {
             sk: sk.to_string(),
         }
     }
+
+    /// Whether a row can stand here: both parts have octets, at most 2048 and 1024 of them.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] if not.
+    pub fn check(&self) -> Result<(), PortError> {
+        if (1..=2048).contains(&self.pk.len()) && (1..=1024).contains(&self.sk.len()) {
+            Ok(())
+        } else {
+            Err(refused("a part of a key is empty or too long"))
+        }
+    }
 }
 
 /// A row: at most 400 KB with its key.
@@ -112,6 +124,17 @@ impl Item {
         })
     }
 
+    /// The size of the row, if a table can keep it.
+    fn check(&self) -> Result<usize, PortError> {
+        self.index.as_ref().map_or(Ok(()), Key::check)?;
+        check_names(self.attributes.keys())?;
+        let octets = size::of_row(self);
+        if octets > size::ROW {
+            return Err(refused(format!("a row of {octets} octets")));
+        }
+        Ok(octets)
+    }
+
     /// Whether the row's time is over.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
@@ -150,6 +173,31 @@ impl Write {
             Self::Delete(key, _) | Self::Check(key, _) => key,
         }
     }
+}
+
+/// Whether these parts can be one transaction: 1 to 100 of them, each about a row of its own, no larger
+/// than [`size::ROW`] each and [`size::TRANSACTION`] together.
+///
+/// # Errors
+/// [`PortError::Refused`] if not.
+pub fn check_parts(parts: &[Write]) -> Result<(), PortError> {
+    if !(1..=100).contains(&parts.len()) {
+        return Err(refused(format!("a transaction of {} parts", parts.len())));
+    }
+    if has_repeats(parts.iter().map(Write::key)) {
+        return Err(refused("two parts of a transaction are about one row"));
+    }
+    let mut octets = 0;
+    for part in parts {
+        part.key().check()?;
+        if let Write::Put(item, _) = part {
+            octets += item.check()?;
+        }
+    }
+    if octets > size::TRANSACTION {
+        return Err(refused(format!("a transaction of {octets} octets")));
+    }
+    Ok(())
 }
 
 /// Why a transaction did not happen.
@@ -258,6 +306,27 @@ pub struct Count {
     pub expires_at: Option<Timestamp>,
 }
 
+impl Count {
+    /// Whether a table can do this: no number is changed twice, and none is named like a column.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] if not.
+    pub fn check(&self) -> Result<(), PortError> {
+        self.key.check()?;
+        let changed: Vec<&String> = self
+            .add
+            .iter()
+            .chain(&self.set)
+            .map(|(name, _)| name)
+            .chain(&self.remove)
+            .collect();
+        if has_repeats(changed.iter()) {
+            return Err(refused("a number is changed twice in one count"));
+        }
+        check_names(changed.into_iter())
+    }
+}
+
 /// A condition on one number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guard {
@@ -299,7 +368,19 @@ pub trait Table: Send + Sync {
     async fn count(&self, count: Count) -> Result<Counted, PortError>;
 }
 
-pub(crate) fn refused(cause: impl Into<String>) -> PortError {
+fn check_names<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), PortError> {
+    match names.find(|name| RESERVED.contains(&name.as_str())) {
+        Some(name) => Err(refused(format!("{name} is a column of the row itself"))),
+        None => Ok(()),
+    }
+}
+
+fn has_repeats<T: Ord>(values: impl Iterator<Item = T>) -> bool {
+    let mut seen = std::collections::BTreeSet::new();
+    !values.into_iter().all(|value| seen.insert(value))
+}
+
+fn refused(cause: impl Into<String>) -> PortError {
     PortError::Refused {
         port: Port::Table,
         cause: cause.into(),

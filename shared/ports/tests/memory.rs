@@ -59,7 +59,10 @@ async fn the_memory_secrets_keep_the_contract() {
 
 #[tokio::test]
 async fn the_memory_keys_keep_the_contract() {
-    contract::keys::holds_for(&*MemoryKeys::shared()).await;
+    let keys = MemoryKeys::shared();
+
+    contract::keys::holds_for(&*keys).await;
+    contract::keys::a_changed_ciphertext_is_refused(&*keys).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Runs every check on a pool where nobody has signed up.
+    /// Runs every check on a pool where nobody has signed up. What no emulator does is checked on memory
+    /// only: waiting after wrong passwords, old codes, and the password's check before the address's.
     pub async fn holds(&self) {
         self.nobody_is_told_who_has_an_account().await;
         let subject = self.an_account_is_made_and_confirmed().await;
@@ -69,10 +70,6 @@ impl Stage<'_> {
             self.refusal(&ana, PASSWORD).await,
             IdentityError::NotConfirmed
         );
-        assert_eq!(
-            self.refusal(&ana, SECOND_PASSWORD).await,
-            IdentityError::NotAuthorized
-        );
 
         let first = (self.code_for)(&ana);
         assert_eq!(
@@ -84,10 +81,6 @@ impl Stage<'_> {
         assert_eq!(self.identity.confirm(&ana, &second).await, Ok(()));
         assert_eq!(
             self.identity.confirm(&ana, &second).await,
-            Err(IdentityError::AlreadyConfirmed)
-        );
-        assert_eq!(
-            self.identity.resend(&ana).await,
             Err(IdentityError::AlreadyConfirmed)
         );
         assert_eq!(self.sign_up(PASSWORD).await, Err(IdentityError::Taken));

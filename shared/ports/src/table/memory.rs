@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Count, Counted, Cursor, Guard, If, Item, Key, Numbers, Page, Query, RESERVED, Table, Write,
-    WriteError, refused, size,
+    Count, Counted, Cursor, Guard, If, Item, Key, Numbers, Page, Query, Table, Write, WriteError,
+    check_parts, refused, size,
 };
 use crate::faults::{Ending, Faults};
 use crate::{Port, PortError};
@@ -83,7 +83,7 @@ impl MemoryTable {
 impl Table for MemoryTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
         let ending = self.enter().await?;
-        check_key(key)?;
+        key.check()?;
         let row = self.lock().rows.get(key).cloned();
         ending.answer(row)
     }
@@ -97,14 +97,14 @@ impl Table for MemoryTable {
 
     async fn write(&self, parts: Vec<Write>) -> Result<(), WriteError> {
         let ending = self.enter().await?;
-        let parts = checked(parts)?;
+        check_parts(&parts)?;
         self.lock().write(parts)?;
         Ok(ending.answer(())?)
     }
 
     async fn count(&self, count: Count) -> Result<Counted, PortError> {
         let ending = self.enter().await?;
-        check_count(&count)?;
+        count.check()?;
         let counted = self.lock().count(count)?;
         ending.answer(counted)
     }
@@ -147,7 +147,9 @@ impl State {
         }
     }
 
-    fn store(&mut self, item: Item) {
+    fn store(&mut self, mut item: Item) {
+        item.expires_at = item.expires_at.map(whole_seconds);
+        item.attributes.values_mut().for_each(normalise);
         self.changes.push(item.clone());
         self.rows.insert(item.key.clone(), item);
     }
@@ -214,10 +216,7 @@ impl State {
         let item = Item {
             index: row.and_then(|row| row.index.clone()),
             version: row.map_or(0, |row| row.version),
-            expires_at: count
-                .expires_at
-                .map(whole_seconds)
-                .or(row.and_then(|row| row.expires_at)),
+            expires_at: count.expires_at.or(row.and_then(|row| row.expires_at)),
             key: count.key,
             attributes: changed,
         };
@@ -284,89 +283,6 @@ fn numbers(attributes: &Map<String, Value>) -> Numbers {
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), value.as_i64()?)))
         .collect()
-}
-
-fn check_count(count: &Count) -> Result<(), PortError> {
-    check_key(&count.key)?;
-    let changed = count
-        .add
-        .iter()
-        .chain(&count.set)
-        .map(|(name, _)| name)
-        .chain(&count.remove);
-    let mut names: Vec<&String> = changed.collect();
-    names.sort_unstable();
-    if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(refused("a number is changed twice in one count"));
-    }
-    check_names(names.into_iter())
-}
-
-/// The parts as the store would keep them, or what it has against them.
-fn checked(parts: Vec<Write>) -> Result<Vec<Write>, PortError> {
-    if !(1..=100).contains(&parts.len()) {
-        return Err(refused(format!("a transaction of {} parts", parts.len())));
-    }
-    let mut keys: Vec<&Key> = parts.iter().map(Write::key).collect();
-    keys.sort_unstable();
-    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(refused("two parts of a transaction are about one row"));
-    }
-    let parts = parts
-        .into_iter()
-        .map(checked_part)
-        .collect::<Result<Vec<_>, _>>()?;
-    let octets: usize = parts
-        .iter()
-        .map(|part| {
-            if let Write::Put(item, _) = part {
-                size::of_row(item)
-            } else {
-                0
-            }
-        })
-        .sum();
-    if octets > size::TRANSACTION {
-        return Err(refused(format!("a transaction of {octets} octets")));
-    }
-    Ok(parts)
-}
-
-fn checked_part(part: Write) -> Result<Write, PortError> {
-    check_key(part.key())?;
-    match part {
-        Write::Put(item, condition) => Ok(Write::Put(checked_row(item)?, condition)),
-        other => Ok(other),
-    }
-}
-
-fn checked_row(mut item: Item) -> Result<Item, PortError> {
-    item.index.as_ref().map_or(Ok(()), check_key)?;
-    check_names(item.attributes.keys())?;
-    item.expires_at = item.expires_at.map(whole_seconds);
-    item.attributes.values_mut().for_each(normalise);
-    let octets = size::of_row(&item);
-    if octets > size::ROW {
-        return Err(refused(format!("a row of {octets} octets")));
-    }
-    Ok(item)
-}
-
-fn check_key(key: &Key) -> Result<(), PortError> {
-    if key.pk.is_empty() || key.sk.is_empty() {
-        return Err(refused("a key has an empty part"));
-    }
-    if key.pk.len() > 2048 || key.sk.len() > 1024 {
-        return Err(refused("a key is too long"));
-    }
-    Ok(())
-}
-
-fn check_names<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), PortError> {
-    match names.find(|name| RESERVED.contains(&name.as_str())) {
-        Some(name) => Err(refused(format!("{name} is a column of the row itself"))),
-        None => Ok(()),
-    }
 }
 
 fn whole_seconds(at: Timestamp) -> Timestamp {

@@ -154,3 +154,37 @@ async fn a_second_factor_is_asked_for_and_a_challenge_answers_once() {
         IdentityError::NotAuthorized
     );
 }
+
+#[tokio::test]
+async fn who_does_not_know_the_password_is_not_told_that_the_address_is_unconfirmed() {
+    let stage = Stage::with_confirmed_person().await;
+    let email: Email = "eva@example.com".parse().unwrap();
+    let who = Credentials {
+        email: email.clone(),
+        password: PASSWORD.into(),
+        name: "Eva".into(),
+        locale: Locale::En,
+    };
+    stage.pool.sign_up(&who).await.unwrap();
+
+    let answer = async |password: &str| stage.pool.sign_in(&email, &password.into()).await;
+
+    assert_eq!(
+        answer("a wrong password").await.unwrap_err(),
+        IdentityError::NotAuthorized
+    );
+    assert_eq!(
+        answer(PASSWORD).await.unwrap_err(),
+        IdentityError::NotConfirmed
+    );
+}
+
+#[tokio::test]
+async fn a_confirmed_address_gets_no_further_code() {
+    let stage = Stage::with_confirmed_person().await;
+
+    assert_eq!(
+        stage.pool.resend(&stage.email).await,
+        Err(IdentityError::AlreadyConfirmed)
+    );
+}

@@ -1,0 +1,123 @@
+//! The contract of every port, kept by the adapters on real emulated services.
+//!
+//! The cloud is the one that `cargo fleet test` starts and names in `FLEET_OUTPUTS`. Each test makes
+//! resources of its own in it.
+
+mod cloud;
+mod mail;
+
+use cloud::Cloud;
+use ports::blobs::Download;
+use ports::contract;
+
+#[tokio::test]
+async fn the_table_keeps_the_contract() {
+    let cloud = Cloud::running().await;
+    let name = cloud.make_table().await;
+
+    contract::table::holds_for(&*cloud.clients.table(name)).await;
+}
+
+#[tokio::test]
+async fn the_blobs_keep_the_contract() {
+    let cloud = Cloud::running().await;
+    let bucket = cloud.make_bucket().await;
+    let follow = |url: &str| {
+        let answer = cloud::get(url);
+        (answer.status == 200).then(|| Download {
+            file_name: answer.file_name(),
+            blob: answer.into_blob(),
+        })
+    };
+
+    contract::blobs::holds_for(&*cloud.clients.blobs(bucket), &follow).await;
+}
+
+#[tokio::test]
+async fn a_link_without_its_signature_opens_nothing() {
+    let cloud = Cloud::running().await;
+    let bucket = cloud.make_bucket().await;
+    let blobs = cloud.clients.blobs(bucket);
+    let blob = ports::blobs::Blob {
+        bytes: b"secret".to_vec(),
+        content_type: "text/plain".into(),
+    };
+    blobs.put("org_1/a.txt", blob).await.unwrap();
+    let link = blobs
+        .link("org_1/a.txt", "a.txt", std::time::Duration::from_secs(60))
+        .await
+        .unwrap();
+    let (address, _) = link.url.split_once('?').unwrap();
+
+    assert_eq!(cloud::get(&link.url).status, 200);
+    assert_eq!(cloud::get(address).status, 403);
+    assert_eq!(
+        cloud::get(&link.url.replace("a.txt?", "b.txt?")).status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn the_queue_keeps_the_contract() {
+    let cloud = Cloud::running().await;
+    let url = cloud.make_queue().await;
+
+    contract::queue::holds_for(&*cloud.clients.queue(&url), async |count| {
+        cloud.receive(&url, count).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_bus_keeps_the_contract() {
+    let cloud = Cloud::running().await;
+    let url = cloud.make_queue().await;
+    let bus = cloud.make_bus_into(&url).await;
+    let published = async |count| {
+        let messages = cloud.receive(&url, count).await;
+        messages
+            .iter()
+            .map(|message| cloud::envelope(&message.body))
+            .collect()
+    };
+
+    contract::bus::holds_for(&*cloud.clients.bus(bus), published).await;
+}
+
+#[tokio::test]
+async fn the_mailer_keeps_the_contract() {
+    let cloud = Cloud::running().await;
+    let sender = cloud.make_sender().await;
+    let mailbox = async || mail::sent_by(&cloud.url, &sender);
+
+    contract::mailer::holds_for(&*cloud.clients.mailer(&sender), mailbox).await;
+}
+
+#[tokio::test]
+async fn the_secrets_keep_the_contract() {
+    let cloud = Cloud::running().await;
+    let id = cloud.make_secret("its value").await;
+
+    contract::secrets::holds_for(&*cloud.clients.secrets(), &id, "its value").await;
+}
+
+#[tokio::test]
+async fn the_keys_keep_the_contract() {
+    let cloud = Cloud::running().await;
+    let key = cloud.make_key().await;
+
+    contract::keys::holds_for(&*cloud.clients.keys(key)).await;
+}
+
+#[tokio::test]
+async fn the_pool_keeps_the_contract() {
+    let cloud = Cloud::running().await;
+    let (pool, client) = cloud.make_pool().await;
+    let stage = contract::identity::Stage {
+        identity: &*cloud.clients.identity(pool, client),
+        code_for: &|email| mail::code_for(&cloud.url, email),
+        claims: &cloud::claims,
+    };
+
+    stage.holds().await;
+}
