@@ -1,5 +1,6 @@
 //! Files in an S3 bucket, which encrypts them with the key of its own policy.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +16,8 @@ use ports::{Port, PortError};
 
 use crate::failure;
 
-/// A bucket.
+/// A bucket. A role that may not list it hears of a missing file as a refusal (403) instead of its
+/// absence, so that [`Blobs::get`] is for files that a row says are there.
 pub struct S3Blobs {
     client: Client,
     bucket: String,
@@ -138,11 +140,12 @@ fn disposition(file_name: &str) -> String {
         .collect();
     let mut encoded = String::new();
     for octet in file_name.bytes() {
-        if is_plain(char::from(octet)) {
-            encoded.push(char::from(octet));
+        let written = if is_plain(char::from(octet)) {
+            encoded.write_char(char::from(octet))
         } else {
-            encoded.push_str(&format!("%{octet:02X}"));
-        }
+            write!(encoded, "%{octet:02X}")
+        };
+        written.expect("a string takes everything");
     }
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
 }

@@ -154,13 +154,26 @@ fn http_client() -> SharedHttpClient {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn the_authorities_parse_when_a_client_is_made() {
-        // A certificate that does not parse panics at the first call, which is too late to find out.
-        let begins = String::from_utf8_lossy(super::ROOTS)
-            .matches("-----BEGIN CERTIFICATE-----")
-            .count();
+    use super::*;
+    use aws_config::Region;
+    use aws_sdk_dynamodb::config::Credentials;
+    use ports::PortError;
+    use ports::table::Key;
 
-        assert_eq!(begins, 5);
+    /// Nobody listens on port 1, but to find out a connector was made, and with it every authority parsed.
+    #[tokio::test]
+    async fn a_service_that_cannot_be_reached_is_unavailable() {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url("https://127.0.0.1:1")
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("key", "secret", None, None, "test"));
+        let table = Clients::load(loader).await.table("fleet");
+
+        let answer = table.get(&Key::new("org_1", "a")).await;
+
+        assert!(
+            matches!(answer, Err(PortError::Unavailable { .. })),
+            "{answer:?}"
+        );
     }
 }

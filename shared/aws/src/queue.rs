@@ -16,6 +16,7 @@ const TRACE: &str = "traceparent";
 pub struct SqsQueue {
     client: Client,
     url: String,
+    fifo: bool,
 }
 
 impl SqsQueue {
@@ -23,6 +24,8 @@ impl SqsQueue {
     pub fn new(config: &SdkConfig, url: String) -> Self {
         Self {
             client: Client::new(config),
+            // The service's own rule for names (case and all).
+            fifo: url.rsplit('.').next() == Some("fifo"),
             url,
         }
     }
@@ -54,7 +57,7 @@ impl SqsQueue {
 #[async_trait]
 impl Queue for SqsQueue {
     async fn send(&self, messages: Vec<Message>) -> Result<(), PortError> {
-        check(&messages, self.url.ends_with(".fifo"))?;
+        check(&messages, self.fifo)?;
         for batch in batches(messages) {
             let entries = batch
                 .into_iter()

@@ -75,7 +75,7 @@ impl DynamoTable {
             .into_iter()
             .map(|part| self.part(part))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(malformed)?;
+            .map_err(|error| malformed(&error))?;
         self.client
             .transact_write_items()
             .set_transact_items(Some(parts))
@@ -290,7 +290,7 @@ fn write_failure(code: &str, otherwise: PortError) -> WriteError {
     }
 }
 
-fn malformed(error: BuildError) -> WriteError {
+fn malformed(error: &BuildError) -> WriteError {
     PortError::Refused {
         port: Port::Table,
         cause: error.to_string(),

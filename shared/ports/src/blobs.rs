@@ -12,7 +12,7 @@ use crate::faults::Faults;
 use crate::{Port, PortError};
 
 /// The longest that a link is valid, by the fleet's rule.
-pub const LONGEST_LINK: Duration = Duration::from_secs(15 * 60);
+pub const LONGEST_LINK: Duration = Duration::from_mins(15);
 
 /// A file with what the store says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,7 +209,7 @@ mod tests {
         };
         blobs.put("org_1/doc_1.pdf", blob.clone()).await.unwrap();
         let link = blobs
-            .link("org_1/doc_1.pdf", "factura.pdf", Duration::from_secs(60))
+            .link("org_1/doc_1.pdf", "factura.pdf", Duration::from_mins(1))
             .await
             .unwrap();
 
@@ -222,7 +222,7 @@ mod tests {
             }
         );
 
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(
             blobs.follow(&link.url, clock.now()),
             Err(FollowError::Expired)

@@ -30,6 +30,10 @@ pub struct Key {
 
 impl Key {
     /// The key of these two parts.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a caller gives an id, a text or a reference, whichever it has"
+    )]
     pub fn new(pk: impl ToString, sk: impl ToString) -> Self {
         Self {
             pk: pk.to_string(),
@@ -233,6 +237,10 @@ pub struct Query {
 
 impl Query {
     /// The first page, ascending, of one partition's rows whose sort key begins with a prefix.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a caller gives an id, a text or a reference, whichever it has"
+    )]
     pub fn prefix(pk: impl ToString, sk_prefix: impl ToString) -> Self {
         Self {
             pk: pk.to_string(),
@@ -365,6 +373,9 @@ pub trait Table: Send + Sync {
     async fn write(&self, parts: Vec<Write>) -> Result<(), WriteError>;
 
     /// Changes a counter row if its guards hold, and gives its numbers either way.
+    ///
+    /// An adapter tries again when an answer is lost, so the change may happen twice: what is added has to
+    /// err on the safe side, or a guard has to make the second time impossible.
     async fn count(&self, count: Count) -> Result<Counted, PortError>;
 }
 

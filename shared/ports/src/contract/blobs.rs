@@ -43,7 +43,7 @@ async fn a_link_leads_to_the_file_under_its_name(
 
     for name in ["invoice-7.pdf", "factura \"año\" 7.pdf"] {
         let link = blobs
-            .link("org_1/doc_3.pdf", name, Duration::from_secs(60))
+            .link("org_1/doc_3.pdf", name, Duration::from_mins(1))
             .await
             .expect("a link");
         let expected = Download {
@@ -53,7 +53,7 @@ async fn a_link_leads_to_the_file_under_its_name(
         assert_eq!(follow(&link.url), Some(expected));
     }
     let nowhere = blobs
-        .link("org_1/doc_4.pdf", "none.pdf", Duration::from_secs(60))
+        .link("org_1/doc_4.pdf", "none.pdf", Duration::from_mins(1))
         .await
         .expect("a link");
     assert_eq!(follow(&nowhere.url), None);

@@ -28,7 +28,7 @@ fn envelope(n: u128) -> Envelope {
         version: 1,
         org: Id::new(Uuid::from_u128(1)),
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into())
-            .filter(|_| n % 2 == 0),
+            .filter(|_| n.is_multiple_of(2)),
         causation: None,
         event: Event::UserConfirmed {
             user: Id::new(Uuid::from_u128(n)),

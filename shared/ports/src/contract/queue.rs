@@ -35,9 +35,9 @@ async fn refused_messages_take_nothing_with_them(queue: &dyn Queue) {
 /// More messages than a call takes, and in the middle some that fill a call by their size alone.
 async fn every_message_arrives(queue: &dyn Queue, drain: impl AsyncFn(usize) -> Vec<Message>) {
     let trace = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
-    let mut sent: Vec<Message> = (0..25)
+    let mut sent: Vec<Message> = (0..25_u8)
         .map(|n| Message {
-            trace: trace.clone().filter(|_| n % 2 == 0),
+            trace: trace.clone().filter(|_| n.is_multiple_of(2)),
             ..Message::new(format!("{{\"n\":{n:02},\"ñ\":\"🦤\"}}"))
         })
         .collect();

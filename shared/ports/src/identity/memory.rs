@@ -79,8 +79,8 @@ impl Default for PoolSettings {
         Self {
             issuer: "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Memory".into(),
             client_id: "memory-client".into(),
-            access_valid: Duration::from_secs(15 * 60),
-            refresh_valid: Duration::from_secs(30 * 24 * 60 * 60),
+            access_valid: Duration::from_mins(15),
+            refresh_valid: Duration::from_hours(30 * 24),
         }
     }
 }
