@@ -47,16 +47,10 @@ fn cargo(
     step(layout, name, command)
 }
 
-/// The template's scanners, in a Python environment of their own.
+/// The template's scanners, which keep their tools in a Python environment of their own.
 fn scanners(layout: &Layout) -> Outcome {
-    let folder = layout.root().join("local/scan");
-    let (script, requirements) = (folder.join("scan.py"), folder.join("requirements.txt"));
-    if !script.exists() {
-        return Err(Failure::new(format!("{} is missing", script.display())));
-    }
-    python::ensure(&layout.scan_venv(), &requirements, false)?;
-    let mut command = Command::new(python::interpreter(&layout.scan_venv()));
-    command.arg(script);
+    let mut command = Command::new(python::find()?);
+    command.arg(layout.root().join("local/scan/scan.py"));
     step(layout, "template", command)
 }
 

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cloud::Cloud,
     console::{Step, note},
+    emulator::REGION,
     failure::{Failure, Outcome, While},
     layout::Layout,
     outputs::Outputs,
@@ -30,6 +31,13 @@ pub struct Deployment {
     pub template: PathBuf,
 }
 
+/// A template with the packages of its functions, ready to deploy.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    source: Value,
+    packages: BTreeMap<String, Package>,
+}
+
 /// What was deployed last; it lies with the emulator's state and is lost with it.
 #[derive(Default, Deserialize, Serialize)]
 struct Deployed {
@@ -44,6 +52,11 @@ impl Deployed {
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default()
     }
+
+    fn write(&self, record: &Path) -> Outcome {
+        let text = serde_json::to_vec(self).during("recording the deployment")?;
+        fs::write(record, text).during("recording the deployment")
+    }
 }
 
 impl Deployment {
@@ -55,37 +68,34 @@ impl Deployment {
         }
     }
 
-    /// Packs, uploads and deploys; answers what the stack made.
-    pub async fn run(&self, layout: &Layout, cloud: &Cloud) -> Outcome<Outputs> {
-        let source = self.source()?;
-        let binaries = template::functions(&source);
-        let packages = package::pack(layout, binaries.values())?;
+    /// Reads the template and packs its functions. Needs no emulator.
+    pub fn pack(&self, layout: &Layout) -> Outcome<Packed> {
+        let text = fs::read_to_string(&self.template)
+            .during(format_args!("reading {}", self.template.display()))?;
+        let source = yaml::parse(&text)?;
+        let packages = package::pack(layout, template::functions(&source).into_values().collect())?;
+        Ok(Packed { source, packages })
+    }
+
+    /// Uploads and deploys what changed; answers what the stack made.
+    pub async fn run(&self, layout: &Layout, cloud: &Cloud, packed: Packed) -> Outcome<Outputs> {
         let step = Step::start("deploy", self.template.display());
         let record = layout.state().join(format!("{}.deployed.json", self.stack));
         let stack = Stack::new(cloud, &self.stack);
-        let exists = stack
-            .status()
-            .await?
-            .is_some_and(|status| status.ends_with("COMPLETE") && !status.contains("ROLLBACK"));
+        let exists = stack.is_usable().await?;
         let before = if exists {
             Deployed::read(&record)
         } else {
             Deployed::default()
         };
-        let changed = changed(&before.packages, &packages);
+        let changed = changed(&before.packages, &packed.packages);
         upload(cloud, &changed, &step).await?;
-        let keys = packages
-            .keys()
-            .map(|binary| (binary.clone(), key(binary)))
-            .collect();
-        let local = Local {
-            endpoint: cloud.endpoint().to_owned(),
-            bucket: BUCKET.to_owned(),
-            packages: keys,
+        let prepared = template::prepare(packed.source, &local(cloud, &packed.packages));
+        let now = Deployed {
+            template: fingerprint(&prepared),
+            packages: digests(&packed.packages),
         };
-        let prepared = template::prepare(source, &local);
-        let fingerprint = fingerprint(&prepared);
-        let same_template = exists && before.template == fingerprint;
+        let same_template = exists && before.template == now.template;
         if !same_template {
             let address = upload_template(cloud, &self.stack, &prepared).await?;
             stack
@@ -99,16 +109,7 @@ impl Deployment {
         } else {
             0
         };
-        let packages = packages
-            .into_iter()
-            .map(|(binary, package)| (binary, package.digest))
-            .collect();
-        let deployed = serde_json::to_vec(&Deployed {
-            template: fingerprint,
-            packages,
-        })
-        .during("recording the deployment")?;
-        fs::write(&record, deployed).during("recording the deployment")?;
+        now.write(&record)?;
         step.done(summary(
             exists,
             same_template,
@@ -123,12 +124,24 @@ impl Deployment {
         }
         Ok(outputs)
     }
+}
 
-    fn source(&self) -> Outcome<serde_json::Value> {
-        let text = fs::read_to_string(&self.template)
-            .during(format_args!("reading {}", self.template.display()))?;
-        yaml::parse(&text)
+fn local(cloud: &Cloud, packages: &BTreeMap<String, Package>) -> Local {
+    Local {
+        endpoint: cloud.endpoint().to_owned(),
+        bucket: BUCKET.to_owned(),
+        packages: packages
+            .keys()
+            .map(|binary| (binary.clone(), key(binary)))
+            .collect(),
     }
+}
+
+fn digests(packages: &BTreeMap<String, Package>) -> BTreeMap<String, String> {
+    packages
+        .iter()
+        .map(|(binary, package)| (binary.clone(), package.digest.clone()))
+        .collect()
 }
 
 fn summary(exists: bool, same_template: bool, updated: usize, functions: usize) -> String {
@@ -185,10 +198,7 @@ fn explained(failure: Failure, layout: &Layout) -> Failure {
 
 /// Keys do not carry the digest: a function whose code alone changed must not change the template.
 async fn upload(cloud: &Cloud, packages: &BTreeMap<&String, &Package>, step: &Step) -> Outcome {
-    // The bucket may be there already; a missing one shows at the first upload.
-    cloud
-        .signed("s3", "PUT", &format!("/{BUCKET}"), &[], Vec::new())
-        .await?;
+    make_bucket(cloud).await?;
     for (binary, package) in packages {
         step.detail(format_args!("uploading {binary}"));
         let zip =
@@ -206,6 +216,21 @@ async fn upload(cloud: &Cloud, packages: &BTreeMap<&String, &Package>, step: &St
             .accepted("uploading a package")?;
     }
     Ok(())
+}
+
+async fn make_bucket(cloud: &Cloud) -> Outcome {
+    let place = format!(
+        "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+    );
+    let made = cloud
+        .signed("s3", "PUT", &format!("/{BUCKET}"), &[], place.into_bytes())
+        .await?;
+    // 409: it is there already.
+    if made.status == 409 {
+        Ok(())
+    } else {
+        made.accepted("making the packages' bucket").map(|_made| ())
+    }
 }
 
 /// Gives functions that existed before their new code.

@@ -90,16 +90,11 @@ impl Emulator {
         Ok((emulator, child))
     }
 
-    /// Waits until the started emulator listens; says what its log says when it does not.
-    pub async fn ready(&self, child: &mut Child, layout: &Layout) -> Outcome {
+    /// Waits until the emulator listens; says what its log says when it does not.
+    pub async fn ready(&self, layout: &Layout) -> Outcome {
         let started = Instant::now();
-        loop {
-            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return Ok(());
-            }
-            if child.try_wait().during("watching the emulator")?.is_some()
-                || started.elapsed() > START_LIMIT
-            {
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if !is_our_shim(self.pid, &layout.shim()) || started.elapsed() > START_LIMIT {
                 return Err(Failure::new(format!(
                     "the emulator did not start:\n{}",
                     tail(&layout.log(), 15)
@@ -107,6 +102,7 @@ impl Emulator {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        Ok(())
     }
 
     /// Stops the emulator: asks, waits while it saves its state, insists only at the limit. Nothing listens and

@@ -52,11 +52,6 @@ impl Layout {
         self.target.join("fleet/venv")
     }
 
-    /// The environment of the template scanners.
-    pub fn scan_venv(&self) -> PathBuf {
-        self.target.join("fleet/scan-venv")
-    }
-
     /// What survives a restart: the emulator's stores, and what was deployed into them.
     pub fn state(&self) -> PathBuf {
         self.home.join("state")

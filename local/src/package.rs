@@ -1,11 +1,12 @@
 //! Makes the packages that Lambda wants: a zip with `bootstrap` in it, and beside it what a function starts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{Cursor, Write},
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::SystemTime,
 };
 
@@ -30,23 +31,30 @@ pub struct Package {
     pub digest: String,
 }
 
-/// Packs these binaries, each once, and only those that changed since they were packed.
-pub fn pack<'a>(
-    layout: &Layout,
-    binaries: impl IntoIterator<Item = &'a String>,
-) -> Outcome<BTreeMap<String, Package>> {
+/// Packs these binaries, each once, and only those that changed since they were packed. They are packed side by
+/// side: it is all compression.
+pub fn pack(layout: &Layout, binaries: BTreeSet<String>) -> Outcome<BTreeMap<String, Package>> {
     let step = Step::start("package", "zipping functions");
     fs::create_dir_all(layout.packages()).during("making the packages' directory")?;
-    let mut packages = BTreeMap::new();
-    let mut fresh = 0;
-    for binary in binaries {
-        if packages.contains_key(binary) {
-            continue;
-        }
-        step.detail(binary);
-        let (package, packed) = pack_one(layout, binary)?;
+    let packed: Vec<_> = thread::scope(|scope| {
+        let started: Vec<_> = binaries
+            .iter()
+            .map(|binary| scope.spawn(move || pack_one(layout, binary)))
+            .collect();
+        started
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .map_err(|_| Failure::new("packing ended early"))
+            })
+            .collect()
+    });
+    let (mut packages, mut fresh) = (BTreeMap::new(), 0);
+    for (binary, result) in binaries.into_iter().zip(packed) {
+        let (package, packed) = result??;
         fresh += usize::from(packed);
-        packages.insert(binary.clone(), package);
+        packages.insert(binary, package);
     }
     step.done(format_args!(
         "{} packages, {fresh} of them new",

@@ -37,6 +37,7 @@ fn holder(port: u16) -> Option<String> {
         .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         .find(|pid| {
             let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
             descriptors.is_ok_and(|all| {

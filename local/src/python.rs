@@ -25,9 +25,8 @@ pub fn interpreter(venv: &Path) -> PathBuf {
 }
 
 /// Makes `venv` hold exactly `requirements`. A stamp with their text tells whether it already does.
-///
-/// `hashed` asks pip to accept only the archives whose hashes stand in the file.
-pub fn ensure(venv: &Path, requirements: &Path, hashed: bool) -> Outcome {
+/// Only archives whose hashes stand in the file are accepted.
+pub fn ensure(venv: &Path, requirements: &Path) -> Outcome {
     let wanted = fs::read_to_string(requirements)
         .during(format_args!("reading {}", requirements.display()))?;
     let stamp = venv.join("requirements.installed");
@@ -54,16 +53,15 @@ pub fn ensure(venv: &Path, requirements: &Path, hashed: bool) -> Outcome {
         "--disable-pip-version-check",
         "--no-input",
     ]);
-    if hashed {
-        pip.args(["--require-hashes", "--only-binary", ":all:"]);
-    }
+    pip.args(["--require-hashes", "--only-binary", ":all:"]);
     run(pip.arg("-r").arg(requirements))?;
     fs::write(&stamp, wanted).during(format_args!("writing {}", stamp.display()))?;
     step.done("environment ready");
     Ok(())
 }
 
-fn find() -> Outcome<&'static str> {
+/// The first Python on the PATH that is new enough.
+pub fn find() -> Outcome<&'static str> {
     let new_enough = "import sys; sys.exit(sys.version_info < (3, 11))";
     CANDIDATES
         .into_iter()

@@ -58,20 +58,25 @@ impl<'a> Stack<'a> {
             .filter(|status| !status.is_empty()))
     }
 
+    /// Whether it was made whole, so that it can be changed.
+    pub async fn is_usable(&self) -> Outcome<bool> {
+        let status = self.status().await?.unwrap_or_default();
+        Ok(status.ends_with("COMPLETE")
+            && !status.contains("ROLLBACK")
+            && !status.contains("DELETE"))
+    }
+
     /// Makes the stack, or changes it to this template, and waits until that is done. The template is taken from
     /// an object: in the request itself it may have 51 200 bytes at most.
     pub async fn apply(&self, prepared: &Prepared, template_url: &str, step: &Step) -> Outcome {
-        let before = self.status().await?;
-        let action = match before.as_deref() {
-            Some(status) if !status.starts_with("ROLLBACK") && !status.starts_with("DELETE") => {
-                "UpdateStack"
-            }
-            Some(_) => {
-                self.delete().await?;
-                "CreateStack"
-            }
-            None => "CreateStack",
+        let action = if self.is_usable().await? {
+            "UpdateStack"
+        } else {
+            "CreateStack"
         };
+        if action == "CreateStack" && self.status().await?.is_some() {
+            self.delete().await?;
+        }
         let (status, body) = self.call(action, &input(prepared, template_url)).await?;
         if status == 400 && body.contains("No updates are to be performed") {
             return Ok(());

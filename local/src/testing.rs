@@ -34,7 +34,7 @@ pub async fn run(options: &Options) -> Outcome {
         left.stop(&layout)?;
     }
     deploy::forget(&layout)?;
-    let (emulator, mut child) = up::start_emulator(&layout, port::any_free()?).await?;
+    let (emulator, mut child) = up::start_emulator(&layout, port::any_free()?)?;
     let tested = match up::bring(&layout, &Deployment::fleet(&layout), &emulator).await {
         Ok(_outputs) => tests(&layout, options),
         Err(failure) => Err(failure),

@@ -58,9 +58,7 @@ pub async fn run(options: &Options) -> Outcome {
             ));
             (emulator, None)
         }
-        None => start(&layout, options)
-            .await
-            .map(|(emulator, child)| (emulator, Some(child)))?,
+        None => start(&layout, options).map(|(emulator, child)| (emulator, Some(child)))?,
     };
     let brought = bring(&layout, &deployment, &emulator).await;
     match brought {
@@ -97,39 +95,51 @@ fn require_place(layout: &Layout, found: Option<&Emulator>, options: &Options) -
     }
 }
 
-/// Starts the emulator of a layout and waits until it listens.
-async fn start(layout: &Layout, options: &Options) -> Outcome<(Emulator, Child)> {
+/// Starts the emulator of a layout; its state is what the layout has, or nothing if asked so.
+fn start(layout: &Layout, options: &Options) -> Outcome<(Emulator, Child)> {
     if options.fresh {
         deploy::forget(layout)?;
     }
-    start_emulator(layout, options.port.unwrap_or(DEFAULT_PORT)).await
+    start_emulator(layout, options.port.unwrap_or(DEFAULT_PORT))
 }
 
-/// Installs and starts an emulator; its state is what the layout has.
-pub async fn start_emulator(layout: &Layout, port: u16) -> Outcome<(Emulator, Child)> {
+/// Installs and starts an emulator. It needs two seconds until it listens, which others can use.
+pub fn start_emulator(layout: &Layout, port: u16) -> Outcome<(Emulator, Child)> {
     python::ensure(
         &layout.venv(),
         &layout.root().join("local/emulator/requirements.txt"),
-        true,
     )?;
-    let step = Step::start("emulator", format_args!("starting on 127.0.0.1:{port}"));
-    let (emulator, mut child) = Emulator::start(layout, port)?;
-    emulator.ready(&mut child, layout).await?;
-    step.done(format_args!("listens on 127.0.0.1:{port}"));
-    Ok((emulator, child))
+    Emulator::start(layout, port)
 }
 
-/// Deploys, waits until the fleet says that it is ready, and writes the outputs.
+/// Packs, deploys, waits until the fleet says that it is ready, and writes the outputs.
 pub async fn bring(
     layout: &Layout,
     deployment: &Deployment,
     emulator: &Emulator,
 ) -> Outcome<Outputs> {
-    let cloud = Cloud::new(emulator.url())?;
-    let outputs = deployment.run(layout, &cloud).await?;
-    ready(&cloud, &outputs).await?;
+    let outputs = place(layout, deployment, emulator).await?;
+    ready(&Cloud::new(emulator.url())?, &outputs).await?;
     outputs.write(&layout.outputs())?;
     Ok(outputs)
+}
+
+/// Packs while the emulator starts, then deploys.
+pub async fn place(
+    layout: &Layout,
+    deployment: &Deployment,
+    emulator: &Emulator,
+) -> Outcome<Outputs> {
+    let packed = deployment.pack(layout)?;
+    let step = Step::start(
+        "emulator",
+        format_args!("starting on 127.0.0.1:{}", emulator.port),
+    );
+    emulator.ready(layout).await?;
+    step.done(format_args!("listens on 127.0.0.1:{}", emulator.port));
+    deployment
+        .run(layout, &Cloud::new(emulator.url())?, packed)
+        .await
 }
 
 async fn ready(cloud: &Cloud, outputs: &Outputs) -> Outcome {

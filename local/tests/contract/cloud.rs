@@ -68,7 +68,8 @@ impl Contract {
             stack: "contract".to_owned(),
             template,
         };
-        let outputs = deployment.run(&layout, &cloud).await.unwrap();
+        let emulator = Emulator::running(&layout).unwrap();
+        let outputs = up::place(&layout, &deployment, &emulator).await.unwrap();
         drop(guard);
         Self {
             cloud,
@@ -203,9 +204,7 @@ async fn own() -> Arc<Own> {
         return own;
     }
     let layout = Layout::isolated(&format!("contract-{}", std::process::id()));
-    let (emulator, child) = up::start_emulator(&layout, port::any_free().unwrap())
-        .await
-        .unwrap();
+    let (emulator, child) = up::start_emulator(&layout, port::any_free().unwrap()).unwrap();
     let own = Arc::new(Own {
         emulator,
         layout,

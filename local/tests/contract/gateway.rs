@@ -148,7 +148,7 @@ async fn a_failed_function_is_a_500_that_tells_nothing() {
 
     assert_eq!(
         (answer.status, answer.text().as_str()),
-        (500, r#"{"message": "Internal Server Error"}"#)
+        (500, r#"{"message":"Internal Server Error"}"#)
     );
 }
 

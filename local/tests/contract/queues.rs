@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Contract, eventually, marker};
 
-async fn send(contract: &Contract, bodies: &[Value]) {
+async fn send(contract: &Contract, queue: &str, bodies: &[Value]) {
     let entries: Vec<_> = bodies
         .iter()
         .enumerate()
         .map(|(id, body)| json!({ "Id": id.to_string(), "MessageBody": body.to_string() }))
         .collect();
-    let input = json!({ "QueueUrl": contract.outputs.queues["work"], "Entries": entries });
+    let input = json!({ "QueueUrl": contract.outputs.queues[queue], "Entries": entries });
     contract
         .call("sqs", "AmazonSQS.SendMessageBatch", input)
         .await;
@@ -23,6 +23,7 @@ async fn of_a_partial_batch_only_the_failed_message_comes_again_and_ends_in_the_
 
     send(
         &contract,
+        "work",
         &[
             json!({ "marker": marker, "n": 1 }),
             json!({ "marker": marker, "n": 2, "do": "fail" }),
@@ -54,11 +55,12 @@ async fn a_message_whose_function_died_comes_again() {
 
     send(
         &contract,
+        "fatal",
         &[json!({ "marker": marker, "n": 1, "do": "die" })],
     )
     .await;
 
-    let dead = contract.message("work_dlq", &marker).await;
+    let dead = contract.message("fatal_dlq", &marker).await;
     assert_eq!(dead["n"], 1);
     assert_eq!(contract.attempts(&marker, 1).await, 2);
 }

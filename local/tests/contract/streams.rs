@@ -5,25 +5,25 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Contract, eventually, marker};
 
-async fn put_records(contract: &Contract, payloads: &[Value]) {
+async fn put_records(contract: &Contract, stream: &str, payloads: &[Value]) {
     let records: Vec<_> = payloads
         .iter()
         .map(|payload| json!({ "PartitionKey": "one", "Data": STANDARD.encode(payload.to_string()) }))
         .collect();
-    let input = json!({ "StreamName": contract.outputs.stack["StreamName"], "Records": records });
+    let input = json!({ "StreamName": contract.outputs.stack[stream], "Records": records });
     contract
         .call("kinesis", "Kinesis_20131202.PutRecords", input)
         .await;
 }
 
 /// All items in one transaction, so that they stand in the stream one after the other.
-async fn put_items(contract: &Contract, marker: &str, payloads: &[Value]) {
+async fn put_items(contract: &Contract, table: &str, marker: &str, payloads: &[Value]) {
     let items: Vec<_> = payloads
         .iter()
         .enumerate()
         .map(|(n, payload)| {
             let item = json!({ "pk": {"S": format!("{marker}/{n}")}, "payload": {"S": payload.to_string()} });
-            json!({ "Put": {"TableName": contract.outputs.tables["source"], "Item": item} })
+            json!({ "Put": {"TableName": contract.outputs.tables[table], "Item": item} })
         })
         .collect();
     contract
@@ -56,7 +56,7 @@ async fn a_kinesis_batch_goes_on_from_its_first_failed_record() {
     let contract = Contract::start().await;
     let marker = marker("kinesis");
 
-    put_records(&contract, &three(&marker, "fail")).await;
+    put_records(&contract, "StreamName", &three(&marker, "fail")).await;
     settled(&contract, &marker).await;
     eventually("the end of the retries", async || {
         (contract.attempts(&marker, 2).await == 3).then_some(())
@@ -75,7 +75,7 @@ async fn a_dynamodb_batch_goes_on_from_its_first_failed_record() {
     let contract = Contract::start().await;
     let marker = marker("dynamodb");
 
-    put_items(&contract, &marker, &three(&marker, "fail")).await;
+    put_items(&contract, "source", &marker, &three(&marker, "fail")).await;
     settled(&contract, &marker).await;
 
     assert_eq!(
@@ -92,6 +92,7 @@ async fn what_a_stream_gives_up_is_named_in_the_failure_queue() {
 
     put_records(
         &contract,
+        "HopelessName",
         &[json!({ "marker": marker, "n": 1, "do": "fail" })],
     )
     .await;
@@ -115,7 +116,7 @@ async fn a_batch_that_kills_its_function_is_halved_until_the_culprit_is_alone() 
     let contract = Contract::start().await;
     let marker = marker("bisect");
 
-    put_items(&contract, &marker, &three(&marker, "die")).await;
+    put_items(&contract, "fragile", &marker, &three(&marker, "die")).await;
 
     eventually("the record behind the culprit", async || {
         (contract.attempts(&marker, 3).await > 0).then_some(())
@@ -137,17 +138,29 @@ async fn a_change_that_the_filter_does_not_want_is_passed_over() {
     let contract = Contract::start().await;
     let (first, second) = (marker("filter"), marker("filter"));
     let change = json!({
-        "TableName": contract.outputs.tables["source"],
+        "TableName": contract.outputs.tables["filtered"],
         "Key": {"pk": {"S": format!("{first}/0")}},
         "UpdateExpression": "SET payload = :payload",
         "ExpressionAttributeValues": {":payload": {"S": json!({ "marker": first, "n": 2 }).to_string()}},
     });
 
-    put_items(&contract, &first, &[json!({ "marker": first, "n": 1 })]).await;
+    put_items(
+        &contract,
+        "filtered",
+        &first,
+        &[json!({ "marker": first, "n": 1 })],
+    )
+    .await;
     contract
         .call("dynamodb", "DynamoDB_20120810.UpdateItem", change)
         .await;
-    put_items(&contract, &second, &[json!({ "marker": second, "n": 1 })]).await;
+    put_items(
+        &contract,
+        "filtered",
+        &second,
+        &[json!({ "marker": second, "n": 1 })],
+    )
+    .await;
     contract.sees(&second).await;
 
     assert_eq!(contract.attempts(&first, 1).await, 1);
