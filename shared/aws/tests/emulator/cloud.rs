@@ -12,8 +12,11 @@ use aws_sdk_dynamodb::types::{
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use data_encoding::BASE32_NOPAD;
 use domain::Envelope;
 use ports::blobs::Blob;
+use ports::clock::{Clock, SystemClock};
+use ports::identity::totp;
 use ports::ids::RandomIds;
 use ports::queue::Message;
 use serde_json::{Value, json};
@@ -219,8 +222,8 @@ impl Cloud {
     pub async fn make_pool(&self) -> (String, String) {
         use aws_sdk_cognitoidentityprovider::types::{
             ExplicitAuthFlowsType, PasswordPolicyType, PreventUserExistenceErrorTypes,
-            TimeUnitsType, TokenValidityUnitsType, UserPoolPolicyType, UsernameAttributeType,
-            VerifiedAttributeType,
+            SoftwareTokenMfaConfigType, TimeUnitsType, TokenValidityUnitsType, UserPoolMfaType,
+            UserPoolPolicyType, UsernameAttributeType, VerifiedAttributeType,
         };
 
         let cognito = aws_sdk_cognitoidentityprovider::Client::new(self.clients.config());
@@ -239,6 +242,16 @@ impl Cloud {
             .await
             .unwrap();
         let pool = pool.user_pool.unwrap().id.unwrap();
+        cognito
+            .set_user_pool_mfa_config()
+            .user_pool_id(&pool)
+            .mfa_configuration(UserPoolMfaType::Optional)
+            .software_token_mfa_configuration(
+                SoftwareTokenMfaConfigType::builder().enabled(true).build(),
+            )
+            .send()
+            .await
+            .unwrap();
         let units = TokenValidityUnitsType::builder()
             .access_token(TimeUnitsType::Minutes)
             .id_token(TimeUnitsType::Minutes)
@@ -259,6 +272,40 @@ impl Cloud {
             .await
             .unwrap();
         (pool, client.user_pool_client.unwrap().client_id.unwrap())
+    }
+
+    /// Sets up an authenticator app for whoever this access token is of, and gives its secret.
+    pub async fn enrol_totp(&self, access: &str) -> Vec<u8> {
+        use aws_sdk_cognitoidentityprovider::types::SoftwareTokenMfaSettingsType;
+
+        let cognito = aws_sdk_cognitoidentityprovider::Client::new(self.clients.config());
+        let associated = cognito
+            .associate_software_token()
+            .access_token(access)
+            .send()
+            .await;
+        let text = associated.unwrap().secret_code.unwrap();
+        let secret = BASE32_NOPAD
+            .decode(text.trim_end_matches('=').as_bytes())
+            .unwrap();
+        cognito
+            .verify_software_token()
+            .access_token(access)
+            .user_code(totp::code(&secret, SystemClock.now()))
+            .send()
+            .await
+            .unwrap();
+        let settings = SoftwareTokenMfaSettingsType::builder()
+            .enabled(true)
+            .preferred_mfa(true);
+        cognito
+            .set_user_mfa_preference()
+            .access_token(access)
+            .software_token_mfa_settings(settings.build())
+            .send()
+            .await
+            .unwrap();
+        secret
     }
 
     /// Takes that many messages from a queue; fewer if none comes for ten seconds.

@@ -9,8 +9,12 @@ mod cloud;
 mod mail;
 
 use cloud::Cloud;
+use domain::Locale;
 use ports::blobs::Download;
+use ports::clock::{Clock, SystemClock};
 use ports::contract;
+use ports::identity::{Credentials, IdentityError, SignIn, totp};
+use secrecy::ExposeSecret;
 
 #[tokio::test]
 async fn the_table_keeps_the_contract() {
@@ -122,4 +126,45 @@ async fn the_pool_keeps_the_contract() {
     };
 
     stage.holds().await;
+}
+
+#[tokio::test]
+async fn a_second_factor_is_asked_for_and_checked() {
+    let cloud = Cloud::running().await;
+    let (pool, client) = cloud.make_pool().await;
+    let identity = cloud.clients.identity(pool, client);
+    let who = person();
+    identity.sign_up(&who).await.unwrap();
+    let code = mail::code_for(&cloud.url, &who.email);
+    identity.confirm(&who.email, &code).await.unwrap();
+    let sign_in = async || identity.sign_in(&who.email, &who.password).await.unwrap();
+    let SignIn::Tokens(tokens) = sign_in().await else {
+        panic!("no second factor is set up yet");
+    };
+    let secret = cloud.enrol_totp(tokens.access.expose_secret()).await;
+    let SignIn::TotpChallenge { session } = sign_in().await else {
+        panic!("a second factor is set up");
+    };
+    let answer = async |code: &str| identity.answer_totp(&who.email, &session, code).await;
+    let right = totp::code(&secret, SystemClock.now());
+    let wrong = if right == "000000" {
+        "111111"
+    } else {
+        "000000"
+    };
+
+    assert_eq!(
+        answer(wrong).await.unwrap_err(),
+        IdentityError::CodeMismatch
+    );
+    assert!(answer(&right).await.unwrap().refresh.is_some());
+}
+
+fn person() -> Credentials {
+    Credentials {
+        email: "totp.contract@example.com".parse().unwrap(),
+        password: "Correct horse 7 battery!".into(),
+        name: "Ana".into(),
+        locale: Locale::Es,
+    }
 }
