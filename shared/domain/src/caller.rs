@@ -34,7 +34,14 @@ impl Caller {
         organisation_role: Option<OrganisationRole>,
     ) -> Self {
         let permissions = role::permissions(platform_role, organisation_role);
-        Self { user, organisation, session, platform_role, organisation_role, permissions }
+        Self {
+            user,
+            organisation,
+            session,
+            platform_role,
+            organisation_role,
+            permissions,
+        }
     }
 
     /// Whether the caller may do this, for example `documents:create`.
@@ -45,6 +52,9 @@ impl Caller {
     /// The names of the caller's roles, the platform's first.
     pub fn roles(&self) -> Vec<String> {
         let organisation = self.organisation_role.map(OrganisationRole::name);
-        std::iter::once(self.platform_role.name()).chain(organisation).map(str::to_owned).collect()
+        std::iter::once(self.platform_role.name())
+            .chain(organisation)
+            .map(str::to_owned)
+            .collect()
     }
 }

@@ -169,12 +169,24 @@ mod tests {
         vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
-            Event::SessionRevoked { user, session: Some(session) },
+            Event::SessionRevoked {
+                user,
+                session: Some(session),
+            },
             Event::RefreshReuse { user, session },
             Event::PasswordChanged { user },
             Event::UserCreated { user, organisation },
-            Event::UserUpdated { user, fields: vec!["name".into()] },
-            Event::DocumentRendered { document, template: "invoice".into(), format: "pdf".into(), pages: 2, bytes: 9 },
+            Event::UserUpdated {
+                user,
+                fields: vec!["name".into()],
+            },
+            Event::DocumentRendered {
+                document,
+                template: "invoice".into(),
+                format: "pdf".into(),
+                pages: 2,
+                bytes: 9,
+            },
             Event::DocumentDeleted { document },
         ]
     }

@@ -5,7 +5,19 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 /// What a member may do inside one organisation; each role includes the ones below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OrganisationRole {
     /// Reads.
@@ -44,7 +56,19 @@ impl OrganisationRole {
 }
 
 /// What a person may do on the platform, whatever the organisation; each includes the ones below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformRole {
     /// Has an account, and may look at it.
@@ -78,15 +102,25 @@ impl PlatformRole {
 }
 
 /// Everything that these roles permit together, inheritance included.
-pub fn permissions(platform: PlatformRole, organisation: Option<OrganisationRole>) -> BTreeSet<String> {
-    let of_platform = PlatformRole::ALL.into_iter().filter(|role| *role <= platform).map(PlatformRole::own);
+pub fn permissions(
+    platform: PlatformRole,
+    organisation: Option<OrganisationRole>,
+) -> BTreeSet<String> {
+    let of_platform = PlatformRole::ALL
+        .into_iter()
+        .filter(|role| *role <= platform)
+        .map(PlatformRole::own);
     // A guest has no part in any organisation's products: the platform role caps the organisation's.
     let member_as = organisation.filter(|_| platform >= PlatformRole::User);
     let of_organisation = OrganisationRole::ALL
         .into_iter()
         .filter(|role| member_as.is_some_and(|mine| *role <= mine))
         .map(OrganisationRole::own);
-    of_platform.chain(of_organisation).flatten().map(|p| (*p).to_owned()).collect()
+    of_platform
+        .chain(of_organisation)
+        .flatten()
+        .map(|p| (*p).to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -98,7 +132,10 @@ mod tests {
         for pair in OrganisationRole::ALL.windows(2) {
             let below = permissions(PlatformRole::User, Some(pair[0]));
             let above = permissions(PlatformRole::User, Some(pair[1]));
-            assert!(above.is_superset(&below) && above.len() > below.len(), "{pair:?}");
+            assert!(
+                above.is_superset(&below) && above.len() > below.len(),
+                "{pair:?}"
+            );
         }
     }
 

@@ -14,12 +14,18 @@ pub struct Text {
 impl Text {
     /// Two fixed sentences.
     pub const fn fixed(es: &'static str, en: &'static str) -> Self {
-        Self { es: Cow::Borrowed(es), en: Cow::Borrowed(en) }
+        Self {
+            es: Cow::Borrowed(es),
+            en: Cow::Borrowed(en),
+        }
     }
 
     /// Two sentences that hold a value.
     pub fn with(es: String, en: String) -> Self {
-        Self { es: Cow::Owned(es), en: Cow::Owned(en) }
+        Self {
+            es: Cow::Owned(es),
+            en: Cow::Owned(en),
+        }
     }
 
     /// The sentence in one language.

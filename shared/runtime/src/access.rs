@@ -41,8 +41,10 @@ impl AccessTable {
     pub fn read(description: &OpenApi) -> Result<Self, Undeclared> {
         let mut table = HashMap::new();
         for (method, path, operation) in operations(description) {
-            let access = declared(operation)
-                .ok_or_else(|| Undeclared { method: method.to_string(), path: path.to_owned() })?;
+            let access = declared(operation).ok_or_else(|| Undeclared {
+                method: method.to_string(),
+                path: path.to_owned(),
+            })?;
             table.insert((method, path.to_owned()), access);
         }
         Ok(Self(table))
@@ -50,7 +52,9 @@ impl AccessTable {
 
     /// Every route with its rule, for the matrix test of role by route.
     pub fn rows(&self) -> impl Iterator<Item = (&Method, &str, &Access)> {
-        self.0.iter().map(|((method, path), access)| (method, path.as_str(), access))
+        self.0
+            .iter()
+            .map(|((method, path), access)| (method, path.as_str(), access))
     }
 
     /// Whether the request may go on. What is not in the table may not.
@@ -58,8 +62,19 @@ impl AccessTable {
         match self.0.get(&(context.method.clone(), route.to_owned())) {
             Some(Access::Public) => Ok(()),
             Some(Access::Needs(permissions)) => authorise(context, permissions),
-            None => Err(Problem::new(&problem::PERMISSION_DENIED)),
+            None => Err(self.no_such_method(route)),
         }
+    }
+
+    fn no_such_method(&self, route: &str) -> Problem {
+        let mut allowed: Vec<&str> = self
+            .0
+            .keys()
+            .filter(|(_, path)| path == route)
+            .map(|(method, _)| method.as_str())
+            .collect();
+        allowed.sort_unstable();
+        Problem::new(&problem::METHOD_NOT_ALLOWED).header(http::header::ALLOW, &allowed.join(", "))
     }
 }
 
@@ -89,17 +104,25 @@ fn declared(operation: &Operation) -> Option<Access> {
     match first.get(SCHEME) {
         None if first.is_empty() => Some(Access::Public),
         None => None,
-        Some(scopes) => serde_json::from_value(scopes.clone()).ok().map(Access::Needs),
+        Some(scopes) => serde_json::from_value(scopes.clone())
+            .ok()
+            .map(Access::Needs),
     }
 }
 
 fn authorise(context: &Context, permissions: &[String]) -> Result<(), Problem> {
     let caller = match &context.authorizer {
         Some(Verdict::Caller(caller)) => caller,
-        Some(Verdict::Refused(code)) => return Err(Problem::new(refusal(code)).header(CHALLENGE, BEARER)),
+        Some(Verdict::Refused(code)) => {
+            return Err(Problem::new(refusal(code)).header(CHALLENGE, BEARER));
+        }
         None => return Err(Problem::new(&problem::TOKEN_MISSING).header(CHALLENGE, BEARER)),
     };
-    if permissions.iter().all(|permission| caller.may(permission)) { Ok(()) } else { Err(denied(caller)) }
+    if permissions.iter().all(|permission| caller.may(permission)) {
+        Ok(())
+    } else {
+        Err(denied(caller))
+    }
 }
 
 const CHALLENGE: http::HeaderName = http::header::WWW_AUTHENTICATE;

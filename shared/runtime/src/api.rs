@@ -59,13 +59,25 @@ impl Api {
         let (router, mut description) = routes.split_for_parts();
         let access = Arc::new(AccessTable::read(&description)?);
         openapi::finish(&mut description);
-        let limiter = Limiter::new(platform.requests.clone(), platform.clock.clone(), Policy::PER_CALLER);
-        let layer = Arc::new(Layer { platform, limiter, access: access.clone() });
+        let limiter = Limiter::new(
+            platform.requests.clone(),
+            platform.clock.clone(),
+            Policy::PER_CALLER,
+        );
+        let layer = Arc::new(Layer {
+            platform,
+            limiter,
+            access: access.clone(),
+        });
         let router = router
             .fallback(async || Problem::new(&problem::NOT_FOUND))
             .method_not_allowed_fallback(async || Problem::new(&problem::METHOD_NOT_ALLOWED))
             .layer(middleware::from_fn_with_state(layer, platform_layer));
-        Ok(Self { router, description, access })
+        Ok(Self {
+            router,
+            description,
+            access,
+        })
     }
 
     /// The service, for [`crate::serve::http`] and for tests.
@@ -93,7 +105,10 @@ struct Layer {
 async fn platform_layer(State(layer): State<Arc<Layer>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let context = Context::of(&parts, &*layer.platform.clock, &*layer.platform.ids);
-    let route = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = parts
+        .extensions
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let span = tracing::info_span!(
         "request",
         request_id = %context.request_id,
@@ -103,7 +118,14 @@ async fn platform_layer(State(layer): State<Arc<Layer>>, request: Request, next:
     );
     let handled = async {
         let started = layer.platform.clock.now();
-        let answer = layer.handle(&context, route.as_deref(), Request::from_parts(parts, body), next).await;
+        let answer = layer
+            .handle(
+                &context,
+                route.as_deref(),
+                Request::from_parts(parts, body),
+                next,
+            )
+            .await;
         let response = dress(&context, answer);
         let elapsed = layer.platform.clock.now().duration_since(started);
         tracing::info!(
@@ -119,8 +141,16 @@ async fn platform_layer(State(layer): State<Arc<Layer>>, request: Request, next:
 }
 
 impl Layer {
-    async fn handle(&self, context: &Context, route: Option<&str>, request: Request, next: Next) -> Response {
-        let Some(route) = route else { return next.run(request).await };
+    async fn handle(
+        &self,
+        context: &Context,
+        route: Option<&str>,
+        request: Request,
+        next: Next,
+    ) -> Response {
+        let Some(route) = route else {
+            return next.run(request).await;
+        };
         match self.admit(context, route).await {
             Err(problem) => problem.into_response(),
             Ok(standing) => {
@@ -142,28 +172,63 @@ impl Layer {
         if UNCOUNTED.contains(&route) {
             return Ok(None);
         }
-        let caller = context.caller().map_or_else(|| format!("ip:{}", context.source_ip), |c| c.user.to_string());
+        let caller = context.caller().map_or_else(
+            || format!("ip:{}", context.source_ip),
+            |c| c.user.to_string(),
+        );
         Ok(Some(self.limiter.admit(&caller).await?))
     }
 
-    async fn run(&self, context: &Context, request: Request, next: Next) -> Result<Response, Problem> {
-        let Platform { requests, clock, ids } = &self.platform;
+    async fn run(
+        &self,
+        context: &Context,
+        request: Request,
+        next: Next,
+    ) -> Result<Response, Problem> {
+        let Platform {
+            requests,
+            clock,
+            ids,
+        } = &self.platform;
         let (mut parts, body) = request.into_parts();
         let body = read(body).await?;
-        let key = parts.headers.get(idempotency::HEADER).filter(|_| parts.method == Method::POST).cloned();
+        let key = parts
+            .headers
+            .get(idempotency::HEADER)
+            .filter(|_| parts.method == Method::POST)
+            .cloned();
         let attempt = match key {
             None => None,
             Some(key) => {
                 let query = parts.uri.query().unwrap_or_default();
-                match idempotency::claim(&**requests, &**ids, clock.now(), context, query, &key, &body).await? {
+                match idempotency::claim(
+                    &**requests,
+                    &**ids,
+                    clock.now(),
+                    context,
+                    query,
+                    &key,
+                    &body,
+                )
+                .await?
+                {
                     Claim::Replay(response) => return Ok(response),
                     Claim::Run(attempt) => Some(attempt),
                 }
             }
         };
-        parts.extensions.insert(attempt.as_ref().map_or_else(|| Seed(ids.uuid(clock.now())), Attempt::seed));
+        parts.extensions.insert(
+            attempt
+                .as_ref()
+                .map_or_else(|| Seed(ids.uuid(clock.now())), Attempt::seed),
+        );
         parts.extensions.insert(context.clone());
-        let response = guard(context, &**clock, next.run(Request::from_parts(parts, Body::from(body)))).await;
+        let response = guard(
+            context,
+            &**clock,
+            next.run(Request::from_parts(parts, Body::from(body))),
+        )
+        .await;
         match attempt {
             None => Ok(response),
             Some(attempt) => self.store(context, attempt, response).await,
@@ -171,11 +236,33 @@ impl Layer {
     }
 
     /// Stores the answer as the caller will see it, so that a repeat is the same to the letter.
-    async fn store(&self, context: &Context, attempt: Attempt, response: Response) -> Result<Response, Problem> {
-        let Platform { requests, clock, ids } = &self.platform;
+    async fn store(
+        &self,
+        context: &Context,
+        attempt: Attempt,
+        response: Response,
+    ) -> Result<Response, Problem> {
+        let Platform {
+            requests,
+            clock,
+            ids,
+        } = &self.platform;
         let (parts, body) = write_problem(context, response).into_parts();
-        let body = body.collect().await.map_err(|_| Problem::new(&problem::INTERNAL_ERROR))?.to_bytes();
-        attempt.finish(&**requests, &**ids, clock.now(), parts.status, &parts.headers, &body).await;
+        let body = body
+            .collect()
+            .await
+            .map_err(|_| Problem::new(&problem::INTERNAL_ERROR))?
+            .to_bytes();
+        attempt
+            .finish(
+                &**requests,
+                &**ids,
+                clock.now(),
+                parts.status,
+                &parts.headers,
+                &body,
+            )
+            .await;
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 }
@@ -193,7 +280,11 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
 
 /// A panic is our mistake and answered as one; work that does not end in time is cut while the caller
 /// can still be told.
-async fn guard(context: &Context, clock: &dyn Clock, work: impl Future<Output = Response>) -> Response {
+async fn guard(
+    context: &Context,
+    clock: &dyn Clock,
+    work: impl Future<Output = Response>,
+) -> Response {
     let left = context.deadline.duration_since(clock.now());
     let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
     match tokio::time::timeout(left, AssertUnwindSafe(work).catch_unwind()).await {
@@ -211,11 +302,17 @@ async fn guard(context: &Context, clock: &dyn Clock, work: impl Future<Output = 
 
 /// Headers of every answer. The API serves data, so nothing in it may be framed, run or sniffed.
 const HEADERS: [(HeaderName, &str); 7] = [
-    (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        "max-age=63072000; includeSubDomains",
+    ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
     (header::CACHE_CONTROL, "no-store"),
     (HeaderName::from_static("api-version"), API_VERSION),
 ];
@@ -224,10 +321,18 @@ fn dress(context: &Context, response: Response) -> Response {
     let mut response = write_problem(context, response);
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
-    headers.append(header::VARY, HeaderValue::from_static("accept-language, authorization, origin"));
-    for (name, value) in [("x-request-id", context.request_id.clone()), ("traceparent", context.trace.to_string())] {
+    headers.append(
+        header::VARY,
+        HeaderValue::from_static("accept-language, authorization, origin"),
+    );
+    for (name, value) in [
+        ("x-request-id", context.request_id.clone()),
+        ("traceparent", context.trace.to_string()),
+    ] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
@@ -237,17 +342,29 @@ fn dress(context: &Context, response: Response) -> Response {
 
 /// Gives a problem its body, in the caller's language.
 fn write_problem(context: &Context, mut response: Response) -> Response {
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
     let body = problem.body(context.locale, &context.path, &context.request_id);
     let json = serde_json::to_vec(&body).unwrap_or_default();
     *response.body_mut() = Body::from(json);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(context.locale.tag()));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    headers.insert(
+        header::CONTENT_LANGUAGE,
+        HeaderValue::from_static(context.locale.tag()),
+    );
     if problem.code().status >= 500 {
         tracing::error!(code = problem.code().code, "answered with a failure");
     }
-    debug_assert_ne!(response.status(), StatusCode::OK, "a problem has a status of its own");
+    debug_assert_ne!(
+        response.status(),
+        StatusCode::OK,
+        "a problem has a status of its own"
+    );
     response
 }

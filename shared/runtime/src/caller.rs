@@ -6,8 +6,8 @@ use std::ops::Deref;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use crate::problem::{self, Problem};
 use crate::Context;
+use crate::problem::{self, Problem};
 
 /// The person who asks, already checked for the route's permission.
 #[derive(Clone, Debug)]
@@ -27,15 +27,25 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let context = parts.extensions.get::<Context>();
         let caller = context.and_then(Context::caller);
-        caller.cloned().map(Self).ok_or_else(|| Problem::new(&problem::TOKEN_MISSING))
+        caller
+            .cloned()
+            .map(Self)
+            .ok_or_else(|| Problem::new(&problem::TOKEN_MISSING))
     }
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
     type Rejection = Infallible;
 
-    #[expect(clippy::expect_used, reason = "only Api serves handlers, and it always sets the context")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only Api serves handlers, and it always sets the context"
+    )]
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().expect("a request that came through Api"))
+        Ok(parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .expect("a request that came through Api"))
     }
 }

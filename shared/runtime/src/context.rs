@@ -55,7 +55,9 @@ impl Context {
             .map_or_else(|| TraceParent::start(ids), |t| t.child(ids));
         let now = clock.now();
         Self {
-            request_id: gateway.request_id.unwrap_or_else(|| ids.uuid(now).simple().to_string()),
+            request_id: gateway
+                .request_id
+                .unwrap_or_else(|| ids.uuid(now).simple().to_string()),
             trace,
             locale: parts
                 .headers
@@ -106,7 +108,10 @@ impl Gateway {
         let Some(RequestContext::ApiGatewayV2(context)) = extensions.get::<RequestContext>() else {
             return Self::default();
         };
-        let fields = context.authorizer.as_ref().map(|authorizer| &authorizer.fields);
+        let fields = context
+            .authorizer
+            .as_ref()
+            .map(|authorizer| &authorizer.fields);
         let field = |name: &str| fields?.get(name)?.as_str();
         let verdict = match (field("caller"), field("refused")) {
             (_, Some(code)) => Some(Verdict::Refused(code.to_owned())),
@@ -119,6 +124,10 @@ impl Gateway {
             }),
             (None, None) => None,
         };
-        Self { request_id: context.request_id.clone(), source_ip: context.http.source_ip.clone(), verdict }
+        Self {
+            request_id: context.request_id.clone(),
+            source_ip: context.http.source_ip.clone(),
+            verdict,
+        }
     }
 }

@@ -21,7 +21,11 @@ impl IfMatch {
     /// Goes on if the header is absent, `*`, or names this version.
     pub fn check(&self, version: u64) -> Result<(), Problem> {
         let current = etag(version).1;
-        let matches = |list: &str| list.split(',').map(str::trim).any(|tag| tag == "*" || tag == current);
+        let matches = |list: &str| {
+            list.split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag == current)
+        };
         match &self.0 {
             Some(list) if !matches(list) => Err(Problem::new(&problem::VERSION_MISMATCH)),
             _ => Ok(()),
@@ -33,7 +37,10 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let value = parts.headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok());
+        let value = parts
+            .headers
+            .get(header::IF_MATCH)
+            .and_then(|v| v.to_str().ok());
         Ok(Self(value.map(str::to_owned)))
     }
 }
@@ -44,8 +51,17 @@ mod tests {
 
     #[test]
     fn only_the_current_version_matches() {
-        for (header, passes) in [(None, true), (Some("*"), true), (Some("\"v2\", \"v3\""), true), (Some("\"v2\""), false)] {
-            assert_eq!(IfMatch(header.map(str::to_owned)).check(3).is_ok(), passes, "{header:?}");
+        for (header, passes) in [
+            (None, true),
+            (Some("*"), true),
+            (Some("\"v2\", \"v3\""), true),
+            (Some("\"v2\""), false),
+        ] {
+            assert_eq!(
+                IfMatch(header.map(str::to_owned)).check(3).is_ok(),
+                passes,
+                "{header:?}"
+            );
         }
     }
 }

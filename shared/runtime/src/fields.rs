@@ -16,7 +16,10 @@ impl Fields {
 
     /// Notes what is wrong with the value at a JSON Pointer.
     pub fn wrong(&mut self, pointer: impl Into<String>, detail: Text) {
-        self.0.push(FieldError { pointer: pointer.into(), detail });
+        self.0.push(FieldError {
+            pointer: pointer.into(),
+            detail,
+        });
     }
 
     /// Notes an error unless the condition holds.
@@ -27,8 +30,15 @@ impl Fields {
     }
 
     /// The value, or a note of why there is none.
-    pub fn take<T, E>(&mut self, pointer: &str, value: Result<T, E>, detail: impl FnOnce(E) -> Text) -> Option<T> {
-        value.map_err(|error| self.wrong(pointer, detail(error))).ok()
+    pub fn take<T, E>(
+        &mut self,
+        pointer: &str,
+        value: Result<T, E>,
+        detail: impl FnOnce(E) -> Text,
+    ) -> Option<T> {
+        value
+            .map_err(|error| self.wrong(pointer, detail(error)))
+            .ok()
     }
 
     /// Goes on if nothing was wrong.

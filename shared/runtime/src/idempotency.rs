@@ -31,8 +31,8 @@ use ring::{aead, digest, hkdf, hmac};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::problem::{self, Problem};
 use crate::Context;
+use crate::problem::{self, Problem};
 
 /// The request header.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -64,9 +64,15 @@ impl Seed {
 impl<S: Sync> FromRequestParts<S> for Seed {
     type Rejection = Infallible;
 
-    #[expect(clippy::expect_used, reason = "only Api serves handlers, and it always sets the seed")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only Api serves handlers, and it always sets the seed"
+    )]
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(*parts.extensions.get::<Self>().expect("a request that came through Api"))
+        Ok(*parts
+            .extensions
+            .get::<Self>()
+            .expect("a request that came through Api"))
     }
 }
 
@@ -117,15 +123,36 @@ pub(crate) async fn claim(
     let key = valid_key(key)?;
     let at = Key::new(format!("req#{}", row_name(context, key)), "answer");
     let fingerprint = fingerprint(context, query, key, body);
-    let lease_until = context.deadline.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
-    let fresh = Record { fingerprint: fingerprint.clone(), seed: ids.uuid(now), lease_until, answer: None };
+    let lease_until = context
+        .deadline
+        .checked_add(SignedDuration::from_secs(1))
+        .unwrap_or(now);
+    let fresh = Record {
+        fingerprint: fingerprint.clone(),
+        seed: ids.uuid(now),
+        lease_until,
+        answer: None,
+    };
     let first = row(at.clone(), &fresh, now);
-    match table.write(vec![Write::Put(first.clone(), If::Absent)]).await {
-        Ok(()) => return Ok(Claim::Run(Attempt { row: first, record: fresh, key: key.to_owned() })),
+    match table
+        .write(vec![Write::Put(first.clone(), If::Absent)])
+        .await
+    {
+        Ok(()) => {
+            return Ok(Claim::Run(Attempt {
+                row: first,
+                record: fresh,
+                key: key.to_owned(),
+            }));
+        }
         Err(WriteError::Condition(_)) => {}
         Err(error) => return Err(unavailable(&error)),
     }
-    let known = table.get(&at).await.map_err(Problem::from)?.ok_or_else(in_progress)?;
+    let known = table
+        .get(&at)
+        .await
+        .map_err(Problem::from)?
+        .ok_or_else(in_progress)?;
     let record: Record = known.parse().map_err(Problem::from)?;
     if known.is_expired(now) {
         return take_over(table, &known, fresh, key, now).await;
@@ -136,15 +163,43 @@ pub(crate) async fn claim(
     match &record.answer {
         Some(sealed) => unseal(key, sealed).map(|answer| Claim::Replay(answer.into_response())),
         None if record.lease_until > now => Err(in_progress_until(record.lease_until, now)),
-        None => take_over(table, &known, Record { lease_until, ..record }, key, now).await,
+        None => {
+            take_over(
+                table,
+                &known,
+                Record {
+                    lease_until,
+                    ..record
+                },
+                key,
+                now,
+            )
+            .await
+        }
     }
 }
 
 /// Runs in place of an attempt that died, or of a record whose time is over.
-async fn take_over(table: &dyn Table, known: &Item, record: Record, key: &str, now: Timestamp) -> Result<Claim, Problem> {
-    let next = Item { version: known.version + 1, ..row(known.key.clone(), &record, now) };
-    match table.write(vec![Write::Put(next.clone(), If::VersionIs(known.version))]).await {
-        Ok(()) => Ok(Claim::Run(Attempt { row: next, record, key: key.to_owned() })),
+async fn take_over(
+    table: &dyn Table,
+    known: &Item,
+    record: Record,
+    key: &str,
+    now: Timestamp,
+) -> Result<Claim, Problem> {
+    let next = Item {
+        version: known.version + 1,
+        ..row(known.key.clone(), &record, now)
+    };
+    match table
+        .write(vec![Write::Put(next.clone(), If::VersionIs(known.version))])
+        .await
+    {
+        Ok(()) => Ok(Claim::Run(Attempt {
+            row: next,
+            record,
+            key: key.to_owned(),
+        })),
         Err(WriteError::Condition(_) | WriteError::Conflict) => Err(in_progress()),
         Err(error) => Err(unavailable(&error)),
     }
@@ -171,8 +226,14 @@ impl Attempt {
         } else if body.len() <= LARGEST_ANSWER {
             self.record.answer = Some(seal(ids, &self.key, &Answer::of(status, headers, body)));
         }
-        let next = Item { version: self.row.version + 1, ..row(self.row.key.clone(), &self.record, now) };
-        if let Err(error) = table.write(vec![Write::Put(next, If::VersionIs(self.row.version))]).await {
+        let next = Item {
+            version: self.row.version + 1,
+            ..row(self.row.key.clone(), &self.record, now)
+        };
+        if let Err(error) = table
+            .write(vec![Write::Put(next, If::VersionIs(self.row.version))])
+            .await
+        {
             // The effect has happened; a repeat will find it through the seed.
             tracing::warn!(%error, "the answer of an idempotent request was not stored");
         }
@@ -204,7 +265,12 @@ fn row_name(context: &Context, key: &str) -> String {
 /// Keyed by the caller's key, so that the stored value does not help to guess a body.
 fn fingerprint(context: &Context, query: &str, key: &str, body: &Bytes) -> String {
     let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()));
-    for part in [context.method.as_str().as_bytes(), context.path.as_bytes(), query.as_bytes(), body] {
+    for part in [
+        context.method.as_str().as_bytes(),
+        context.path.as_bytes(),
+        query.as_bytes(),
+        body,
+    ] {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);
     }
@@ -228,9 +294,16 @@ fn unavailable(error: &WriteError) -> Problem {
 impl Answer {
     fn of(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Self {
         let kept = KEPT_HEADERS.iter().filter_map(|name| {
-            Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_owned()))
+            Some((
+                name.to_string(),
+                headers.get(name)?.to_str().ok()?.to_owned(),
+            ))
         });
-        Self { status: status.as_u16(), headers: kept.collect(), body: BASE64.encode(body) }
+        Self {
+            status: status.as_u16(),
+            headers: kept.collect(),
+            body: BASE64.encode(body),
+        }
     }
 
     fn into_response(self) -> axum::response::Response {
@@ -238,18 +311,23 @@ impl Answer {
         let mut response = axum::response::Response::new(axum::body::Body::from(body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         for (name, value) in self.headers {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
                 response.headers_mut().insert(name, value);
             }
         }
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
         response
     }
 }
 
 /// The key that seals an answer; whoever does not know the idempotency key cannot make it.
 fn sealing_key(key: &str) -> aead::LessSafeKey {
-    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"fleet idempotency answer").extract(key.as_bytes());
+    let extracted =
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"fleet idempotency answer").extract(key.as_bytes());
     let unbound = extracted
         .expand(&[b"aes-256-gcm"], &aead::AES_256_GCM)
         .map(aead::UnboundKey::from)
@@ -261,7 +339,11 @@ fn seal(ids: &dyn Ids, key: &str, answer: &Answer) -> String {
     let nonce: [u8; 12] = ids.octets();
     let mut sealed = serde_json::to_vec(answer).unwrap_or_default();
     let tag = sealing_key(key)
-        .seal_in_place_separate_tag(aead::Nonce::assume_unique_for_key(nonce), aead::Aad::empty(), &mut sealed)
+        .seal_in_place_separate_tag(
+            aead::Nonce::assume_unique_for_key(nonce),
+            aead::Aad::empty(),
+            &mut sealed,
+        )
         .unwrap_or_else(|_| unreachable!("an answer is far below the limit of AES-GCM"));
     let mut octets = nonce.to_vec();
     octets.extend_from_slice(&sealed);
@@ -277,7 +359,9 @@ fn unseal(key: &str, sealed: &str) -> Result<Answer, Problem> {
         }
         let mut rest = octets.split_off(12);
         let nonce = aead::Nonce::try_assume_unique_for_key(&octets).ok()?;
-        let plain = sealing_key(key).open_in_place(nonce, aead::Aad::empty(), &mut rest).ok()?;
+        let plain = sealing_key(key)
+            .open_in_place(nonce, aead::Aad::empty(), &mut rest)
+            .ok()?;
         serde_json::from_slice(plain).ok()
     };
     open().ok_or_else(|| {
@@ -294,7 +378,11 @@ mod tests {
     #[test]
     fn a_sealed_answer_opens_with_its_key_only() {
         let ids = RandomIds::shared();
-        let answer = Answer { status: 201, headers: vec![], body: BASE64.encode(b"secret") };
+        let answer = Answer {
+            status: 201,
+            headers: vec![],
+            body: BASE64.encode(b"secret"),
+        };
 
         let sealed = seal(&*ids, "key-1", &answer);
 
@@ -307,7 +395,10 @@ mod tests {
     fn a_key_is_visible_ascii_of_bounded_length() {
         assert!(valid_key(&HeaderValue::from_static("a")).is_ok());
         for bad in ["", "a b", "ñ"] {
-            assert!(valid_key(&HeaderValue::from_bytes(bad.as_bytes()).unwrap()).is_err(), "{bad:?}");
+            assert!(
+                valid_key(&HeaderValue::from_bytes(bad.as_bytes()).unwrap()).is_err(),
+                "{bad:?}"
+            );
         }
         assert!(valid_key(&HeaderValue::from_str(&"k".repeat(256)).unwrap()).is_err());
     }

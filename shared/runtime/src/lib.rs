@@ -2,7 +2,7 @@
 //!
 //! # A capability's HTTP API
 //!
-//! ```ignore
+//! ```text
 //! pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
 //!     OpenApiRouter::new().routes(routes!(create)).with_state(documents)
 //! }
@@ -44,6 +44,7 @@ pub mod fields;
 pub mod idempotency;
 pub mod json;
 pub mod openapi;
+pub mod outbound;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, Content, InfoBuilder, OpenApi, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Components, Content, InfoBuilder, OpenApi, RefOr, Response, ResponseBuilder,
+};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::access::SCHEME;
@@ -33,8 +35,13 @@ impl IntoResponses for Refusals {
 }
 
 fn refusal(description: &str) -> Response {
-    let content = Content::new(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name("Problem"))));
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
+    let content = Content::new(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name(
+        "Problem",
+    ))));
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content)
+        .build()
 }
 
 /// Adds what every part of the description shares: title, security scheme, the problem's shape.
@@ -48,10 +55,20 @@ pub fn finish(description: &mut OpenApi) {
         ))
         .build();
     let components = description.components.get_or_insert_with(Components::new);
-    components.schemas.insert("Problem".to_owned(), ProblemBody::schema());
-    components.schemas.insert(FieldErrorBody::name().into_owned(), FieldErrorBody::schema());
+    components
+        .schemas
+        .insert("Problem".to_owned(), ProblemBody::schema());
+    components.schemas.insert(
+        FieldErrorBody::name().into_owned(),
+        FieldErrorBody::schema(),
+    );
     components.add_security_scheme(
         SCHEME,
-        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()),
+        SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .bearer_format("JWT")
+                .build(),
+        ),
     );
 }

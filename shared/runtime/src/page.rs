@@ -33,23 +33,35 @@ impl PageParams {
     pub fn limit(&self) -> Result<u32, Problem> {
         match self.limit.unwrap_or(20) {
             limit @ 1..=100 => Ok(limit),
-            _ => Err(invalid("limit", Text::fixed("Debe estar entre 1 y 100", "Must be between 1 and 100"))),
+            _ => Err(invalid(
+                "limit",
+                Text::fixed("Debe estar entre 1 y 100", "Must be between 1 and 100"),
+            )),
         }
     }
 
     /// Where to begin, inside this partition: a cursor of another tenant's list is no cursor here.
     pub fn after(&self, partition: &str) -> Result<Option<Cursor>, Problem> {
-        let Some(text) = &self.cursor else { return Ok(None) };
+        let Some(text) = &self.cursor else {
+            return Ok(None);
+        };
         decode(text)
             .filter(|cursor| cursor.index.as_ref().unwrap_or(&cursor.key).pk == partition)
             .map(Some)
-            .ok_or_else(|| invalid("cursor", Text::fixed("No es un cursor de esta lista", "Not a cursor of this list")))
+            .ok_or_else(|| {
+                invalid(
+                    "cursor",
+                    Text::fixed("No es un cursor de esta lista", "Not a cursor of this list"),
+                )
+            })
     }
 }
 
 /// The text of a cursor.
 pub fn encode(next: Option<&Cursor>) -> Option<String> {
-    serde_json::to_vec(next?).ok().map(|json| BASE64URL_NOPAD.encode(&json))
+    serde_json::to_vec(next?)
+        .ok()
+        .map(|json| BASE64URL_NOPAD.encode(&json))
 }
 
 fn decode(text: &str) -> Option<Cursor> {
@@ -67,11 +79,24 @@ mod tests {
 
     #[test]
     fn a_cursor_leads_on_in_its_own_list_only() {
-        let cursor = Cursor { key: Key::new("org_a", "doc#1"), index: None };
-        let params = PageParams { limit: None, cursor: encode(Some(&cursor)) };
+        let cursor = Cursor {
+            key: Key::new("org_a", "doc#1"),
+            index: None,
+        };
+        let params = PageParams {
+            limit: None,
+            cursor: encode(Some(&cursor)),
+        };
 
         assert_eq!(params.after("org_a").unwrap(), Some(cursor));
         assert!(params.after("org_b").is_err());
-        assert!(PageParams { limit: None, cursor: Some("x".into()) }.after("org_a").is_err());
+        assert!(
+            PageParams {
+                limit: None,
+                cursor: Some("x".into())
+            }
+            .after("org_a")
+            .is_err()
+        );
     }
 }

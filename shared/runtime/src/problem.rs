@@ -94,7 +94,12 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind that says no more than its title.
     pub const fn new(code: &'static Code) -> Self {
-        Self { code, detail: None, errors: Vec::new(), headers: Vec::new() }
+        Self {
+            code,
+            detail: None,
+            errors: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     /// Says what is wrong this time.
@@ -107,7 +112,10 @@ impl Problem {
     /// Names one more value that is wrong.
     #[must_use]
     pub fn field(mut self, pointer: impl Into<String>, detail: Text) -> Self {
-        self.errors.push(FieldError { pointer: pointer.into(), detail });
+        self.errors.push(FieldError {
+            pointer: pointer.into(),
+            detail,
+        });
         self
     }
 
@@ -143,7 +151,10 @@ impl Problem {
         let title = self.code.title.get(locale).to_owned();
         ProblemBody {
             kind: format!("urn:fleet:problem:{}", self.code.code),
-            detail: self.detail.as_ref().map_or_else(|| title.clone(), |d| d.get(locale).to_owned()),
+            detail: self
+                .detail
+                .as_ref()
+                .map_or_else(|| title.clone(), |d| d.get(locale).to_owned()),
             title,
             status: self.code.status,
             code: self.code.code.to_owned(),
@@ -156,7 +167,10 @@ impl Problem {
 
 impl FieldError {
     fn body(&self, locale: Locale) -> FieldErrorBody {
-        FieldErrorBody { pointer: self.pointer.clone(), detail: self.detail.get(locale).to_owned() }
+        FieldErrorBody {
+            pointer: self.pointer.clone(),
+            detail: self.detail.get(locale).to_owned(),
+        }
     }
 }
 
@@ -202,7 +216,8 @@ pub struct FieldErrorBody {
 /// the layer knows the caller's language and the request's id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         for (name, value) in &self.headers {
             response.headers_mut().append(name, value.clone());

@@ -48,7 +48,11 @@ pub struct Policy {
 
 impl Policy {
     /// What every caller may do in a minute.
-    pub const PER_CALLER: Self = Self { name: "user", quota: 1000, minutes: 1 };
+    pub const PER_CALLER: Self = Self {
+        name: "user",
+        quota: 1000,
+        minutes: 1,
+    };
 
     fn slot(&self, now: Timestamp) -> i64 {
         now.as_second().div_euclid(self.minutes)
@@ -61,7 +65,11 @@ impl Policy {
     /// A hundredth of what is left, and single requests in the last two fifths of the quota.
     fn handful(&self, sum: i64) -> i64 {
         let left = self.quota - sum;
-        if left * 5 <= self.quota * 2 { 1 } else { (left / 100).clamp(1, 10) }
+        if left * 5 <= self.quota * 2 {
+            1
+        } else {
+            (left / 100).clamp(1, 10)
+        }
     }
 }
 
@@ -89,7 +97,12 @@ impl From<Denied> for Problem {
         );
         let problem = Self::new(&problem::RATE_LIMITED).detail(detail);
         let problem = problem.retry_after(u64::try_from(standing.reset).unwrap_or(1));
-        standing.headers().into_iter().fold(problem, |p, (name, value)| p.header(HeaderName::from_static(name), &value))
+        standing
+            .headers()
+            .into_iter()
+            .fold(problem, |p, (name, value)| {
+                p.header(HeaderName::from_static(name), &value)
+            })
     }
 }
 
@@ -99,7 +112,10 @@ impl Standing {
         let Policy { name, quota, .. } = self.policy;
         let (remaining, reset) = (self.remaining.max(0), self.reset);
         [
-            ("ratelimit-policy", format!("\"{name}\";q={quota};w={}", self.policy.seconds(SLOTS))),
+            (
+                "ratelimit-policy",
+                format!("\"{name}\";q={quota};w={}", self.policy.seconds(SLOTS)),
+            ),
             ("ratelimit", format!("\"{name}\";r={remaining};t={reset}")),
             ("ratelimit-limit", quota.to_string()),
             ("ratelimit-remaining", remaining.to_string()),
@@ -143,7 +159,12 @@ struct Lease {
 impl Limiter {
     /// A limiter of this policy.
     pub fn new(table: Arc<dyn Table>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
-        Self { table, clock, policy, leases: Mutex::default() }
+        Self {
+            table,
+            clock,
+            policy,
+            leases: Mutex::default(),
+        }
     }
 
     /// Admits one request of this caller, or not.
@@ -158,11 +179,19 @@ impl Limiter {
         match self.lease(caller, slot).await {
             Ok(lease) => {
                 self.remember(caller, lease, slot);
-                if lease.denied { Err(Denied(self.standing(lease))) } else { Ok(self.standing(lease)) }
+                if lease.denied {
+                    Err(Denied(self.standing(lease)))
+                } else {
+                    Ok(self.standing(lease))
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "the rate limit could not be counted");
-                Ok(Standing { policy: self.policy, remaining: self.policy.quota, reset: self.policy.seconds(SLOTS) })
+                Ok(Standing {
+                    policy: self.policy,
+                    remaining: self.policy.quota,
+                    reset: self.policy.seconds(SLOTS),
+                })
             }
         }
     }
@@ -192,14 +221,27 @@ impl Limiter {
     }
 
     fn standing(&self, lease: Lease) -> Standing {
-        let remaining = if lease.denied { 0 } else { self.policy.quota - lease.sum + lease.left };
-        Standing { policy: self.policy, remaining, reset: lease.reset.max(1) }
+        let remaining = if lease.denied {
+            0
+        } else {
+            self.policy.quota - lease.sum + lease.left
+        };
+        Standing {
+            policy: self.policy,
+            remaining,
+            reset: lease.reset.max(1),
+        }
     }
 
     /// Counts a handful of admissions, spends one and keeps the rest.
     async fn lease(&self, caller: &str, slot: i64) -> Result<Lease, PortError> {
         let key = Key::new(format!("req#limit#{}#{caller}", self.policy.name), "count");
-        let known = self.leases.lock().unwrap_or_else(PoisonError::into_inner).get(caller).copied();
+        let known = self
+            .leases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(caller)
+            .copied();
         let mut want = self.policy.handful(known.map_or(0, |lease| lease.sum));
         let mut step = Step::Add { slot };
         for _ in 0..ATTEMPTS {
@@ -207,23 +249,45 @@ impl Limiter {
             match self.table.count(count).await? {
                 Counted::Done(numbers) => {
                     let window = Window::of(&numbers);
-                    let reset = self.policy.seconds(window.free_after(slot, 1, &self.policy));
-                    return Ok(Lease { slot: step.slot(), left: size - 1, sum: window.sum, reset, denied: false });
+                    let reset = self
+                        .policy
+                        .seconds(window.free_after(slot, 1, &self.policy));
+                    return Ok(Lease {
+                        slot: step.slot(),
+                        left: size - 1,
+                        sum: window.sum,
+                        reset,
+                        denied: false,
+                    });
                 }
                 Counted::Refused(numbers) => {
                     let window = Window::of(&numbers);
                     step = window.next_step(slot);
                     let sum = window.sum_at(step.slot());
                     if sum >= self.policy.quota {
-                        let reset = self.policy.seconds(window.free_after(slot, 1, &self.policy));
-                        return Ok(Lease { slot, left: 0, sum, reset, denied: true });
+                        let reset = self
+                            .policy
+                            .seconds(window.free_after(slot, 1, &self.policy));
+                        return Ok(Lease {
+                            slot,
+                            left: 0,
+                            sum,
+                            reset,
+                            denied: true,
+                        });
                     }
                     want = self.policy.handful(sum).min(self.policy.quota - sum);
                 }
             }
         }
         tracing::warn!("a rate limit row was busy");
-        Ok(Lease { slot, left: 0, sum: self.policy.quota, reset: 1, denied: true })
+        Ok(Lease {
+            slot,
+            left: 0,
+            sum: self.policy.quota,
+            reset: 1,
+            denied: true,
+        })
     }
 }
 
@@ -237,7 +301,11 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     fn of(numbers: &'a Numbers) -> Self {
-        Self { numbers, base: numbers.get("base").copied(), sum: numbers.get("sum").copied().unwrap_or(0) }
+        Self {
+            numbers,
+            base: numbers.get("base").copied(),
+            sum: numbers.get("sum").copied().unwrap_or(0),
+        }
     }
 
     fn in_slot(&self, slot: i64) -> i64 {
@@ -247,7 +315,9 @@ impl<'a> Window<'a> {
     /// The sum as it will be once the window ends with `slot`.
     fn sum_at(&self, slot: i64) -> i64 {
         let Some(base) = self.base else { return 0 };
-        let gone = (base..(slot - LIVE + 1).min(base + LIVE)).map(|s| self.in_slot(s)).sum::<i64>();
+        let gone = (base..(slot - LIVE + 1).min(base + LIVE))
+            .map(|s| self.in_slot(s))
+            .sum::<i64>();
         self.sum - gone
     }
 
@@ -257,17 +327,28 @@ impl<'a> Window<'a> {
         match self.base {
             None => Step::Create { slot },
             // A process whose clock is ahead has moved the window; its slot is the present one.
-            Some(base) if base >= oldest => Step::Add { slot: base + LIVE - 1 },
+            Some(base) if base >= oldest => Step::Add {
+                slot: base + LIVE - 1,
+            },
             Some(base) => {
                 let gone: Vec<i64> = (base..oldest.min(base + LIVE)).collect();
-                Step::Advance { slot, base, sum: self.sum, kept: self.sum_at(slot), gone }
+                Step::Advance {
+                    slot,
+                    base,
+                    sum: self.sum,
+                    kept: self.sum_at(slot),
+                    gone,
+                }
             }
         }
     }
 
     /// How many slots from `slot` until `n` more admissions fit.
     fn free_after(&self, slot: i64, n: i64, policy: &Policy) -> i64 {
-        (0..=LIVE).find(|ahead| self.sum_at(slot + ahead) + n <= policy.quota).unwrap_or(LIVE).max(1)
+        (0..=LIVE)
+            .find(|ahead| self.sum_at(slot + ahead) + n <= policy.quota)
+            .unwrap_or(LIVE)
+            .max(1)
     }
 }
 
@@ -278,7 +359,13 @@ enum Step {
     /// The window stands at `slot`: add.
     Add { slot: i64 },
     /// The window stands earlier: forget the slots that have left it, and add.
-    Advance { slot: i64, base: i64, sum: i64, kept: i64, gone: Vec<i64> },
+    Advance {
+        slot: i64,
+        base: i64,
+        sum: i64,
+        kept: i64,
+        gone: Vec<i64>,
+    },
 }
 
 impl Step {
@@ -301,7 +388,9 @@ impl Step {
             add: Vec::new(),
             set: Vec::new(),
             remove: Vec::new(),
-            expires_at: Timestamp::from_second(at).ok().and_then(|t| t.checked_add(SignedDuration::ZERO).ok()),
+            expires_at: Timestamp::from_second(at)
+                .ok()
+                .and_then(|t| t.checked_add(SignedDuration::ZERO).ok()),
         };
         match self {
             Self::Create { .. } => {
@@ -309,14 +398,27 @@ impl Step {
                 count.set = vec![(base(), oldest), (sum(), want), (name(slot), want)];
             }
             Self::Add { .. } => {
-                count.guards = vec![Guard::Is(base(), oldest), Guard::AtMost(sum(), policy.quota - want)];
+                count.guards = vec![
+                    Guard::Is(base(), oldest),
+                    Guard::AtMost(sum(), policy.quota - want),
+                ];
                 count.add = vec![(sum(), want), (name(slot), want)];
             }
-            Self::Advance { base: from, sum: was, kept, gone, .. } => {
+            Self::Advance {
+                base: from,
+                sum: was,
+                kept,
+                gone,
+                ..
+            } => {
                 count.guards = vec![Guard::Is(base(), *from), Guard::Is(sum(), *was)];
                 count.set = vec![(base(), oldest), (sum(), kept + want), (name(slot), want)];
                 // The slot's own name may have belonged to one that has left; it is set, not removed.
-                count.remove = gone.iter().map(|s| name(*s)).filter(|n| *n != name(slot)).collect();
+                count.remove = gone
+                    .iter()
+                    .map(|s| name(*s))
+                    .filter(|n| *n != name(slot))
+                    .collect();
                 let kept_names: Vec<String> = (oldest.max(*from)..from + LIVE).map(name).collect();
                 count.remove.retain(|n| !kept_names.contains(n));
             }

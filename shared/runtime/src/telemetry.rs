@@ -9,7 +9,9 @@ use crate::Environment;
 /// The level comes from `RUST_LOG` (default `info`), in `tracing`'s filter syntax.
 pub fn start() -> Environment {
     let environment = Environment::of_process();
-    let filter = environment.optional("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = environment
+        .optional("RUST_LOG")
+        .unwrap_or_else(|| "info".to_owned());
     // A second start in the same process (a test) keeps the first subscriber.
     let started = tracing_subscriber::fmt()
         .json()
@@ -28,7 +30,10 @@ pub fn start() -> Environment {
 
 /// Ring is the process's one TLS back end: aws-lc spends 40 ms on entropy at the first handshake.
 fn install_tls() {
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         tracing::debug!("a TLS back end had been installed before");
     }
 }

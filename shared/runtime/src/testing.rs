@@ -59,7 +59,8 @@ impl Call {
     /// With a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json").body(&body.to_string())
+        self.header("content-type", "application/json")
+            .body(&body.to_string())
     }
 
     /// With this body, as it is.
@@ -134,16 +135,30 @@ impl Call {
 
     /// Sends it.
     pub async fn send(&self, router: &Router) -> Answer {
-        let request = lambda_http::request::from_str(&self.event().to_string()).expect("a gateway event");
+        let request =
+            lambda_http::request::from_str(&self.event().to_string()).expect("a gateway event");
         let request = request.map(|body| match body {
             lambda_http::Body::Text(text) => axum::body::Body::from(text),
             lambda_http::Body::Binary(octets) => axum::body::Body::from(octets),
             _ => axum::body::Body::empty(),
         });
-        let response = router.clone().oneshot(request).await.expect("a router does not fail");
+        let response = router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("a router does not fail");
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("a body in memory").to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let body = body
+            .collect()
+            .await
+            .expect("a body in memory")
+            .to_bytes()
+            .to_vec();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 }
 

@@ -28,13 +28,20 @@ impl TraceParent {
     /// A new trace.
     pub fn start(ids: &dyn Ids) -> Self {
         // An all-zero id is invalid by the standard, so the lowest bit is set.
-        Self { trace: u128::from_be_bytes(ids.octets()) | 1, parent: u64::from_be_bytes(ids.octets()) | 1, sampled: true }
+        Self {
+            trace: u128::from_be_bytes(ids.octets()) | 1,
+            parent: u64::from_be_bytes(ids.octets()) | 1,
+            sampled: true,
+        }
     }
 
     /// The same trace, one step further.
     #[must_use]
     pub fn child(self, ids: &dyn Ids) -> Self {
-        Self { parent: u64::from_be_bytes(ids.octets()) | 1, ..self }
+        Self {
+            parent: u64::from_be_bytes(ids.octets()) | 1,
+            ..self
+        }
     }
 
     /// The trace's id, 32 hexadecimal digits.
@@ -48,8 +55,11 @@ impl FromStr for TraceParent {
 
     fn from_str(text: &str) -> Result<Self, TraceError> {
         let parts: Vec<&str> = text.trim().split('-').collect();
-        let [version, trace, parent, flags, ..] = parts[..] else { return Err(TraceError) };
-        let lengths = version.len() == 2 && trace.len() == 32 && parent.len() == 16 && flags.len() == 2;
+        let [version, trace, parent, flags, ..] = parts[..] else {
+            return Err(TraceError);
+        };
+        let lengths =
+            version.len() == 2 && trace.len() == 32 && parent.len() == 16 && flags.len() == 2;
         let lower = text.bytes().all(|b| !b.is_ascii_uppercase());
         if !lengths || !lower || version == "ff" || (version == "00" && parts.len() != 4) {
             return Err(TraceError);
@@ -60,13 +70,23 @@ impl FromStr for TraceParent {
         if trace == 0 || parent == 0 {
             return Err(TraceError);
         }
-        Ok(Self { trace, parent, sampled: flags & 1 == 1 })
+        Ok(Self {
+            trace,
+            parent,
+            sampled: flags & 1 == 1,
+        })
     }
 }
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.parent, u8::from(self.sampled))
+        write!(
+            f,
+            "00-{:032x}-{:016x}-{:02x}",
+            self.trace,
+            self.parent,
+            u8::from(self.sampled)
+        )
     }
 }
 

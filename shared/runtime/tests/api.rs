@@ -52,7 +52,13 @@ async fn create(
     match new.size {
         0 => Err(Problem::new(&problem::UNAVAILABLE)),
         666 => panic!("on purpose"),
-        size => Ok((StatusCode::CREATED, axum::Json(Thing { id: seed.0.simple().to_string(), size }))),
+        size => Ok((
+            StatusCode::CREATED,
+            axum::Json(Thing {
+                id: seed.0.simple().to_string(),
+                size,
+            }),
+        )),
     }
 }
 
@@ -65,12 +71,26 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let (table, clock) = (MemoryTable::shared(), ManualClock::at_text("2026-01-02T03:04:05Z"));
+        let (table, clock) = (
+            MemoryTable::shared(),
+            ManualClock::at_text("2026-01-02T03:04:05Z"),
+        );
         let made = Arc::new(AtomicUsize::default());
-        let routes = OpenApiRouter::new().routes(routes!(open)).routes(routes!(list, create)).with_state(made.clone());
-        let platform =
-            Platform { requests: table.clone(), clock: clock.clone(), ids: SequentialIds::shared() };
-        Self { api: Api::new(routes, platform).unwrap(), table, clock, made }
+        let routes = OpenApiRouter::new()
+            .routes(routes!(open))
+            .routes(routes!(list, create))
+            .with_state(made.clone());
+        let platform = Platform {
+            requests: table.clone(),
+            clock: clock.clone(),
+            ids: SequentialIds::shared(),
+        };
+        Self {
+            api: Api::new(routes, platform).unwrap(),
+            table,
+            clock,
+            made,
+        }
     }
 
     async fn send(&self, call: &Call) -> Answer {
@@ -102,23 +122,62 @@ async fn every_refusal_is_a_problem_with_its_code_and_request_id() {
     let editor = caller(OrganisationRole::Editor);
     for (call, status, code) in [
         (Call::get("/v1/things"), 401, "token_missing"),
-        (Call::get("/v1/things").refused("token_expired"), 401, "token_expired"),
-        (Call::get("/v1/things").refused("whatever"), 401, "token_invalid"),
-        (Call::get("/v1/things").authorized(json!({"caller": "{}"})), 401, "token_invalid"),
-        (post(1).by(&caller(OrganisationRole::Viewer)), 403, "permission_denied"),
+        (
+            Call::get("/v1/things").refused("token_expired"),
+            401,
+            "token_expired",
+        ),
+        (
+            Call::get("/v1/things").refused("whatever"),
+            401,
+            "token_invalid",
+        ),
+        (
+            Call::get("/v1/things").authorized(json!({"caller": "{}"})),
+            401,
+            "token_invalid",
+        ),
+        (
+            post(1).by(&caller(OrganisationRole::Viewer)),
+            403,
+            "permission_denied",
+        ),
         (Call::get("/v1/nothing").by(&editor), 404, "not_found"),
         (Call::new("DELETE", "/v1/open"), 405, "method_not_allowed"),
-        (Call::new("POST", "/v1/things").by(&editor).body("{}"), 415, "unsupported_media_type"),
+        (
+            Call::new("POST", "/v1/things").by(&editor).body("{}"),
+            415,
+            "unsupported_media_type",
+        ),
         (post(1).body("{"), 400, "body_invalid"),
-        (post(1).json(&json!({"size": 1, "colour": "red"})), 400, "body_invalid"),
-        (post(1).body(&" ".repeat(1024 * 1024 + 1)), 413, "body_too_large"),
-        (post(1).header("idempotency-key", "a b"), 400, "idempotency_key_invalid"),
+        (
+            post(1).json(&json!({"size": 1, "colour": "red"})),
+            400,
+            "body_invalid",
+        ),
+        (
+            post(1).body(&" ".repeat(1024 * 1024 + 1)),
+            413,
+            "body_too_large",
+        ),
+        (
+            post(1).header("idempotency-key", "a b"),
+            400,
+            "idempotency_key_invalid",
+        ),
         (post(666), 500, "internal_error"),
     ] {
         let answer = world.send(&call).await;
 
-        assert_eq!((answer.status.as_u16(), answer.code().as_deref()), (status, Some(code)), "{call:?}");
-        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_deref()),
+            (status, Some(code)),
+            "{call:?}"
+        );
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
         assert_eq!(answer.header("x-request-id"), Some("request-1"));
         assert_eq!(answer.json()["request_id"], "request-1");
         assert_eq!(answer.json()["status"], status);
@@ -127,7 +186,9 @@ async fn every_refusal_is_a_problem_with_its_code_and_request_id() {
 
 #[tokio::test]
 async fn a_problem_speaks_the_callers_language() {
-    let answer = World::new().send(&Call::get("/v1/things").header("accept-language", "es-ES,en;q=0.5")).await;
+    let answer = World::new()
+        .send(&Call::get("/v1/things").header("accept-language", "es-ES,en;q=0.5"))
+        .await;
 
     assert_eq!(answer.json()["title"], "Falta el token de acceso");
     assert_eq!(answer.header("content-language"), Some("es"));
@@ -137,11 +198,18 @@ async fn a_problem_speaks_the_callers_language() {
 async fn every_answer_carries_the_security_headers_and_the_trace() {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-    let answer = World::new().send(&Call::get("/v1/open").header("traceparent", trace)).await;
+    let answer = World::new()
+        .send(&Call::get("/v1/open").header("traceparent", trace))
+        .await;
 
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert!(answer.header("traceparent").unwrap().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+    assert!(
+        answer
+            .header("traceparent")
+            .unwrap()
+            .starts_with("00-0af7651916cd43dd8448eb211c80319c-")
+    );
 }
 
 #[tokio::test]
@@ -161,12 +229,20 @@ async fn a_repeated_key_is_done_once_and_answered_again() {
 async fn a_key_is_not_for_another_body_and_not_shared_by_callers() {
     let world = World::new();
     world.create("key-1", 7).await;
-    let other = domain::Caller { user: "usr_00000000000000000000000000000009".parse().unwrap(), ..caller(OrganisationRole::Editor) };
+    let other = domain::Caller {
+        user: "usr_00000000000000000000000000000009".parse().unwrap(),
+        ..caller(OrganisationRole::Editor)
+    };
 
     let reused = world.create("key-1", 8).await;
-    let somebody_else = world.send(&post(8).header("idempotency-key", "key-1").by(&other)).await;
+    let somebody_else = world
+        .send(&post(8).header("idempotency-key", "key-1").by(&other))
+        .await;
 
-    assert_eq!((reused.status.as_u16(), reused.code().as_deref()), (422, Some("idempotency_key_reused")));
+    assert_eq!(
+        (reused.status.as_u16(), reused.code().as_deref()),
+        (422, Some("idempotency_key_reused"))
+    );
     assert_eq!(somebody_else.status, StatusCode::CREATED);
 }
 
@@ -182,7 +258,8 @@ async fn a_failure_that_may_pass_is_not_remembered_but_its_ids_are() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_died_is_in_progress_until_its_time_is_up_and_then_repeated_with_the_same_ids() {
+async fn an_attempt_that_died_is_in_progress_until_its_time_is_up_and_then_repeated_with_the_same_ids()
+ {
     let world = World::new();
     // The claim is written, the completing write is not: as if the process had been killed after its work.
     world.table.faults().fail_call(3, Fault::Before);
@@ -192,7 +269,10 @@ async fn an_attempt_that_died_is_in_progress_until_its_time_is_up_and_then_repea
     world.clock.advance(Duration::from_secs(60));
     let later = world.create("key-1", 7).await;
 
-    assert_eq!((too_soon.status.as_u16(), too_soon.code().as_deref()), (409, Some("request_in_progress")));
+    assert_eq!(
+        (too_soon.status.as_u16(), too_soon.code().as_deref()),
+        (409, Some("request_in_progress"))
+    );
     assert!(too_soon.header("retry-after").is_some());
     assert_eq!(later.json()["id"], first.json()["id"]);
 }
@@ -214,15 +294,27 @@ async fn request_1001_in_a_minute_is_refused_and_says_when_to_come_back() {
     let world = World::new();
     let call = Call::get("/v1/things").by(&caller(OrganisationRole::Viewer));
     for n in 1..=1000 {
-        assert_eq!(world.send(&call).await.status, StatusCode::OK, "request {n}");
+        assert_eq!(
+            world.send(&call).await.status,
+            StatusCode::OK,
+            "request {n}"
+        );
     }
 
     let refused = world.send(&call).await;
-    world.clock.advance(Duration::from_secs(refused.header("retry-after").unwrap().parse().unwrap()));
+    world.clock.advance(Duration::from_secs(
+        refused.header("retry-after").unwrap().parse().unwrap(),
+    ));
     let admitted = world.send(&call).await;
 
-    assert_eq!((refused.status.as_u16(), refused.code().as_deref()), (429, Some("rate_limited")));
-    assert_eq!(refused.header("ratelimit-policy"), Some("\"user\";q=1000;w=60"));
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_deref()),
+        (429, Some("rate_limited"))
+    );
+    assert_eq!(
+        refused.header("ratelimit-policy"),
+        Some("\"user\";q=1000;w=60")
+    );
     assert_eq!(refused.header("ratelimit-remaining"), Some("0"));
     assert_eq!(admitted.status, StatusCode::OK);
 }
@@ -237,7 +329,9 @@ fn a_route_that_does_not_say_who_may_call_it_is_not_served() {
         ids: SequentialIds::shared(),
     };
 
-    let refused = Api::new(OpenApiRouter::new().routes(routes!(forgotten)), platform).err().unwrap();
+    let refused = Api::new(OpenApiRouter::new().routes(routes!(forgotten)), platform)
+        .err()
+        .unwrap();
 
     assert_eq!(refused.path, "/v1/forgotten");
 }

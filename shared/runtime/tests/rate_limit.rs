@@ -10,11 +10,20 @@ use ports::table::MemoryTable;
 use proptest::prelude::*;
 use runtime::rate_limit::{Limiter, Policy};
 
-const POLICY: Policy = Policy { name: "test", quota: 1000, minutes: 1 };
+const POLICY: Policy = Policy {
+    name: "test",
+    quota: 1000,
+    minutes: 1,
+};
 
 fn processes(n: usize) -> (Vec<Limiter>, Arc<ManualClock>, Arc<MemoryTable>) {
-    let (table, clock) = (MemoryTable::shared(), ManualClock::at_text("2026-01-02T03:04:05Z"));
-    let limiters = (0..n).map(|_| Limiter::new(table.clone(), clock.clone(), POLICY)).collect();
+    let (table, clock) = (
+        MemoryTable::shared(),
+        ManualClock::at_text("2026-01-02T03:04:05Z"),
+    );
+    let limiters = (0..n)
+        .map(|_| Limiter::new(table.clone(), clock.clone(), POLICY))
+        .collect();
     (limiters, clock, table)
 }
 
@@ -38,7 +47,11 @@ async fn most_requests_far_from_the_limit_cost_no_write() {
         limiters[0].admit("somebody").await.unwrap();
     }
 
-    assert!(table.faults().calls() <= 60, "{} calls", table.faults().calls());
+    assert!(
+        table.faults().calls() <= 60,
+        "{} calls",
+        table.faults().calls()
+    );
 }
 
 #[tokio::test]

@@ -23,8 +23,14 @@ pub(super) async fn one<E: Display>(
     trace: Option<TraceParent>,
     work: impl Future<Output = Result<(), E>>,
 ) -> Result<(), NotDone> {
-    let span = tracing::info_span!("message", message_id = id, trace_id = trace.map(TraceParent::trace_id));
-    let guarded = AssertUnwindSafe(work).catch_unwind().instrument(span.clone());
+    let span = tracing::info_span!(
+        "message",
+        message_id = id,
+        trace_id = trace.map(TraceParent::trace_id)
+    );
+    let guarded = AssertUnwindSafe(work)
+        .catch_unwind()
+        .instrument(span.clone());
     let outcome = match trace {
         Some(trace) => trace::within(trace, guarded).await,
         None => guarded.await,
@@ -50,7 +56,12 @@ pub(super) fn has_time(context: &lambda_runtime::Context) -> bool {
     context.deadline == 0 || deadline.saturating_sub(since_epoch()) > LEAST_TIME
 }
 
-#[expect(clippy::disallowed_methods, reason = "compares Lambda's own deadline with the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compares Lambda's own deadline with the machine's clock"
+)]
 fn since_epoch() -> Duration {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
 }

@@ -35,18 +35,25 @@ where
     E: Display,
     F: AsyncFn(Envelope) -> Result<(), E>,
 {
-    queue::consume(batch, context, &async |delivery: Delivery| match parse(&delivery.body)? {
-        None => Ok(()),
-        Some(envelope) => {
-            let trace = envelope.trace.as_deref().and_then(|t| t.parse::<TraceParent>().ok());
-            let done = handle(envelope);
-            let outcome = match trace {
-                Some(trace) => trace::within(trace, done).await,
-                None => done.await,
-            };
-            outcome.map_err(|error| error.to_string())
-        }
-    })
+    queue::consume(
+        batch,
+        context,
+        &async |delivery: Delivery| match parse(&delivery.body)? {
+            None => Ok(()),
+            Some(envelope) => {
+                let trace = envelope
+                    .trace
+                    .as_deref()
+                    .and_then(|t| t.parse::<TraceParent>().ok());
+                let done = handle(envelope);
+                let outcome = match trace {
+                    Some(trace) => trace::within(trace, done).await,
+                    None => done.await,
+                };
+                outcome.map_err(|error| error.to_string())
+            }
+        },
+    )
     .await
 }
 
@@ -59,12 +66,18 @@ struct Notification {
 
 /// The event in a message; nothing if its type is unknown.
 fn parse(body: &str) -> Result<Option<Envelope>, String> {
-    let notification: Notification = serde_json::from_str(body).map_err(|e| format!("not an event: {e}"))?;
+    let notification: Notification =
+        serde_json::from_str(body).map_err(|e| format!("not an event: {e}"))?;
     if !Event::is_known(&notification.detail_type) {
-        tracing::debug!(event_type = notification.detail_type, "an event of an unknown type was ignored");
+        tracing::debug!(
+            event_type = notification.detail_type,
+            "an event of an unknown type was ignored"
+        );
         return Ok(None);
     }
-    serde_json::from_value(notification.detail).map(Some).map_err(|e| format!("not an event envelope: {e}"))
+    serde_json::from_value(notification.detail)
+        .map(Some)
+        .map_err(|e| format!("not an event envelope: {e}"))
 }
 
 #[cfg(test)]
@@ -74,7 +87,8 @@ mod tests {
     use std::sync::Mutex;
 
     fn message(id: &str, detail_type: &str, detail: serde_json::Value) -> serde_json::Value {
-        let body = json!({"detail-type": detail_type, "source": "fleet", "detail": detail}).to_string();
+        let body =
+            json!({"detail-type": detail_type, "source": "fleet", "detail": detail}).to_string();
         json!({"messageId": id, "body": body, "attributes": {}, "messageAttributes": {}})
     }
 
@@ -100,11 +114,17 @@ mod tests {
         })
         .await;
 
-        let failed: Vec<_> = response.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        let failed: Vec<_> = response
+            .batch_item_failures
+            .into_iter()
+            .map(|f| f.item_identifier)
+            .collect();
         assert_eq!(failed, ["broken"]);
         assert_eq!(
             traces.into_inner().unwrap(),
-            [Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned())]
+            [Some(
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()
+            )]
         );
     }
 }

@@ -38,7 +38,11 @@ where
 }
 
 /// Handles one batch.
-pub(super) async fn consume<E, F>(batch: SqsEvent, context: &Context, handle: &F) -> SqsBatchResponse
+pub(super) async fn consume<E, F>(
+    batch: SqsEvent,
+    context: &Context,
+    handle: &F,
+) -> SqsBatchResponse
 where
     E: Display,
     F: AsyncFn(Delivery) -> Result<(), E>,
@@ -48,9 +52,13 @@ where
     for message in batch.records {
         let group = message.attributes.get("MessageGroupId").cloned();
         let id = message.message_id.clone().unwrap_or_default();
-        let skip = group.as_ref().is_some_and(|group| blocked.contains(group)) || !batch::has_time(context);
+        let skip = group.as_ref().is_some_and(|group| blocked.contains(group))
+            || !batch::has_time(context);
         let trace = trace_of(&message);
-        let done = !skip && batch::one(&id, trace, handle(delivery(message))).await.is_ok();
+        let done = !skip
+            && batch::one(&id, trace, handle(delivery(message)))
+                .await
+                .is_ok();
         if !done {
             blocked.extend(group);
             failures.push(failure(id));
@@ -62,7 +70,10 @@ where
 }
 
 fn delivery(message: SqsMessage) -> Delivery {
-    let attempt = message.attributes.get("ApproximateReceiveCount").and_then(|n| n.parse().ok());
+    let attempt = message
+        .attributes
+        .get("ApproximateReceiveCount")
+        .and_then(|n| n.parse().ok());
     Delivery {
         id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
@@ -71,7 +82,13 @@ fn delivery(message: SqsMessage) -> Delivery {
 }
 
 fn trace_of(message: &SqsMessage) -> Option<TraceParent> {
-    message.message_attributes.get("traceparent")?.string_value.as_ref()?.parse().ok()
+    message
+        .message_attributes
+        .get("traceparent")?
+        .string_value
+        .as_ref()?
+        .parse()
+        .ok()
 }
 
 fn failure(id: String) -> BatchItemFailure {
@@ -111,7 +128,11 @@ mod tests {
             }
         };
         let response = consume(batch(messages), &Context::default(), &handle).await;
-        let failed = response.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        let failed = response
+            .batch_item_failures
+            .into_iter()
+            .map(|f| f.item_identifier)
+            .collect();
         (seen.into_inner().unwrap(), failed)
     }
 
@@ -132,8 +153,12 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_overtakes_a_failed_message_of_its_group() {
-        let (seen, failed) =
-            run(&[("a", "fail", Some("x")), ("b", "ok", Some("y")), ("c", "ok", Some("x"))]).await;
+        let (seen, failed) = run(&[
+            ("a", "fail", Some("x")),
+            ("b", "ok", Some("y")),
+            ("c", "ok", Some("x")),
+        ])
+        .await;
 
         assert_eq!(seen, ["a", "b"]);
         assert_eq!(failed, ["a", "c"]);

@@ -29,7 +29,10 @@ impl Change {
     /// The event that the row announces, if it is one of the outbox.
     pub fn envelope(&self) -> Option<Result<Envelope, serde_json::Error>> {
         let row = self.row.as_ref()?;
-        let is_event = row.get("sk")?.as_str()?.starts_with(ports::outbox::SORT_PREFIX);
+        let is_event = row
+            .get("sk")?
+            .as_str()?
+            .starts_with(ports::outbox::SORT_PREFIX);
         is_event.then(|| serde_json::from_value(Value::Object(row.clone())))
     }
 }
@@ -82,8 +85,12 @@ where
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
         let one = async |record: Record| {
             let kinesis = record.kinesis.ok_or("not a Kinesis record")?;
-            let octets = BASE64.decode(kinesis.data.as_bytes()).map_err(|e| e.to_string())?;
-            handle(Position(kinesis.sequence_number), octets).await.map_err(|e| e.to_string())
+            let octets = BASE64
+                .decode(kinesis.data.as_bytes())
+                .map_err(|e| e.to_string())?;
+            handle(Position(kinesis.sequence_number), octets)
+                .await
+                .map_err(|e| e.to_string())
         };
         Ok::<_, Error>(consume(event.payload, &event.context, &one).await)
     }))
@@ -99,12 +106,22 @@ where
 {
     let handle = &handle;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
-        let changes: Vec<Change> = event.payload.records.into_iter().filter_map(change).collect();
+        let changes: Vec<Change> = event
+            .payload
+            .records
+            .into_iter()
+            .filter_map(change)
+            .collect();
         let positions: Vec<String> = changes.iter().map(|c| c.position.0.clone()).collect();
         let mut answer = Answer::default();
         if let Err((done, error)) = handle(changes).await {
             tracing::error!(%error, done, "a batch of changes was not done");
-            answer.failures.extend(positions.into_iter().nth(done).map(|position| Failure { position }));
+            answer.failures.extend(
+                positions
+                    .into_iter()
+                    .nth(done)
+                    .map(|position| Failure { position }),
+            );
         }
         Ok::<_, Error>(answer)
     }))
@@ -117,9 +134,12 @@ where
 {
     for record in batch.records {
         let position = record.position();
-        let done = batch::has_time(context) && batch::one(&position, None, handle(record)).await.is_ok();
+        let done =
+            batch::has_time(context) && batch::one(&position, None, handle(record)).await.is_ok();
         if !done {
-            return Answer { failures: vec![Failure { position }] };
+            return Answer {
+                failures: vec![Failure { position }],
+            };
         }
     }
     Answer::default()
@@ -128,27 +148,44 @@ where
 impl Record {
     fn position(&self) -> String {
         let kinesis = self.kinesis.as_ref().map(|k| &k.sequence_number);
-        kinesis.or(self.dynamodb.as_ref().map(|d| &d.sequence_number)).cloned().unwrap_or_default()
+        kinesis
+            .or(self.dynamodb.as_ref().map(|d| &d.sequence_number))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
 fn change(record: Record) -> Option<Change> {
     let dynamo = record.dynamodb?;
-    let row = dynamo.new_image.map(|image| image.into_iter().map(|(k, v)| (k, plain(v))).collect());
-    Some(Change { position: Position(dynamo.sequence_number), row })
+    let row = dynamo
+        .new_image
+        .map(|image| image.into_iter().map(|(k, v)| (k, plain(v))).collect());
+    Some(Change {
+        position: Position(dynamo.sequence_number),
+        row,
+    })
 }
 
 /// `DynamoDB`'s typed JSON (`{"S": "…"}`) as plain JSON. Binary values stay text, sets become lists.
 fn plain(typed: Value) -> Value {
-    let Value::Object(map) = typed else { return typed };
-    let Some((kind, value)) = map.into_iter().next() else { return Value::Null };
+    let Value::Object(map) = typed else {
+        return typed;
+    };
+    let Some((kind, value)) = map.into_iter().next() else {
+        return Value::Null;
+    };
     match (kind.as_str(), value) {
         ("NULL", _) => Value::Null,
-        ("N", Value::String(number)) => serde_json::from_str(&number).unwrap_or(Value::String(number)),
-        ("NS", Value::Array(numbers)) => {
-            numbers.into_iter().map(|n| plain(Value::Object(Map::from_iter([("N".to_owned(), n)])))).collect()
+        ("N", Value::String(number)) => {
+            serde_json::from_str(&number).unwrap_or(Value::String(number))
         }
-        ("M", Value::Object(fields)) => Value::Object(fields.into_iter().map(|(k, v)| (k, plain(v))).collect()),
+        ("NS", Value::Array(numbers)) => numbers
+            .into_iter()
+            .map(|n| plain(Value::Object(Map::from_iter([("N".to_owned(), n)]))))
+            .collect(),
+        ("M", Value::Object(fields)) => {
+            Value::Object(fields.into_iter().map(|(k, v)| (k, plain(v))).collect())
+        }
         ("L", Value::Array(items)) => items.into_iter().map(plain).collect(),
         (_, value) => value,
     }
@@ -191,7 +228,11 @@ mod tests {
         let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
 
         let answer = consume(batch, &Context::default(), &async |record: Record| {
-            if record.position() == "2" { Err("on purpose".to_owned()) } else { Ok(()) }
+            if record.position() == "2" {
+                Err("on purpose".to_owned())
+            } else {
+                Ok(())
+            }
         })
         .await;
 

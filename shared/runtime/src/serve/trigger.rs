@@ -15,5 +15,8 @@ where
     F: AsyncFn(In) -> Result<Out, Error>,
 {
     let answer = &answer;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<In>| answer(event.payload).await)).await
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<In>| {
+        answer(event.payload).await
+    }))
+    .await
 }

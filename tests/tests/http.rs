@@ -1,0 +1,311 @@
+//! Stories over HTTP against the running local cloud: real binaries, real policies.
+
+use std::time::Duration;
+
+use journeys::cloud::{Cloud, invoice};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_stranger_signs_up_and_opens_an_invoice() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("ana").await;
+
+    let me = cloud.get("/v1/users/me", Some(&ana.access)).await;
+    let made = cloud
+        .post("/v1/documents", Some(&ana.access), &invoice())
+        .await;
+
+    assert_eq!(me.body["email"], ana.email);
+    assert_eq!(me.body["locale"], "es");
+    assert_eq!(me.body["roles"], json!(["user", "owner"]));
+    assert_eq!(
+        (made.status, &made.body["status"]),
+        (StatusCode::CREATED, &json!("ready")),
+        "{:?}",
+        made.body
+    );
+    let (status, pdf) = cloud
+        .follow(made.body["download_url"].as_str().unwrap())
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(pdf.starts_with(b"%PDF-"));
+    assert_eq!(json!(pdf.len()), made.body["bytes"]);
+    let id = made.body["id"].as_str().unwrap();
+    let read = cloud
+        .get(&format!("/v1/documents/{id}"), Some(&ana.access))
+        .await;
+    assert_eq!(read.body["sha256"], made.body["sha256"]);
+}
+
+#[tokio::test]
+async fn the_profile_is_made_by_the_event_too() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("evento").await;
+
+    let organisations = cloud
+        .wait_for("organisation", async || {
+            let listed = cloud.get("/v1/orgs", Some(&ana.access)).await;
+            let items = listed.body["items"].as_array()?.clone();
+            (!items.is_empty()).then_some(items)
+        })
+        .await;
+
+    assert_eq!(organisations.len(), 1);
+    assert_eq!(
+        (&organisations[0]["role"], &organisations[0]["personal"]),
+        (&json!("owner"), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_gets_its_documented_problem() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("mal").await;
+    let token = Some(ana.access.as_str());
+    let mut tampered = ana.access.clone();
+    let middle = tampered.len() / 2;
+    tampered.replace_range(
+        middle..=middle,
+        if &tampered[middle..=middle] == "A" {
+            "B"
+        } else {
+            "A"
+        },
+    );
+    let wrong = json!({"email": ana.email, "password": "Wrong-Horse-7-Battery"});
+    let mut unknown_field = invoice();
+    unknown_field["colour"] = json!("red");
+    let mut bad_data = invoice();
+    bad_data["data"]["lines"][0]["quantity"] = json!("many");
+
+    for (answer, refusal) in [
+        (
+            cloud.post("/v1/auth/login", None, &wrong).await,
+            (401, "invalid_credentials"),
+        ),
+        (
+            cloud.get("/v1/users/me", None).await,
+            (401, "token_missing"),
+        ),
+        (
+            cloud.get("/v1/users/me", Some(&tampered)).await,
+            (401, "token_invalid"),
+        ),
+        (
+            cloud.get("/v1/users/me", Some("rubbish")).await,
+            (401, "token_invalid"),
+        ),
+        (
+            cloud.post("/v1/documents", token, &unknown_field).await,
+            (400, "body_invalid"),
+        ),
+        (
+            cloud.post("/v1/documents", token, &bad_data).await,
+            (422, "validation_failed"),
+        ),
+        (
+            cloud
+                .get("/v1/documents/doc_00000000000000000000000000000000", token)
+                .await,
+            (404, "not_found"),
+        ),
+        (cloud.get("/v1/nothing", token).await, (404, "not_found")),
+    ] {
+        assert_eq!(answer.refusal(), refusal, "{:?}", answer.body);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert_eq!(
+            answer.headers["x-request-id"].to_str().unwrap(),
+            answer.body["request_id"].as_str().unwrap()
+        );
+    }
+    let broken = cloud
+        .request(Method::POST, "/v1/documents")
+        .bearer_auth(&ana.access);
+    let broken = broken
+        .header("content-type", "application/json")
+        .body("{\"template\": ");
+    assert_eq!(cloud.send(broken).await.refusal(), (400, "body_invalid"));
+}
+
+#[tokio::test]
+async fn a_wrong_code_confirms_nobody() {
+    let cloud = Cloud::running();
+    let email = format!("codigo-{}@example.com", std::process::id());
+    let new =
+        json!({"email": email, "password": "Correct-Horse-7-Battery", "name": "C", "locale": "en"});
+    cloud.post("/v1/auth/signup", None, &new).await;
+
+    let refused = cloud
+        .post(
+            "/v1/auth/confirm",
+            None,
+            &json!({"email": email, "code": "000000"}),
+        )
+        .await;
+
+    assert_eq!(refused.status.as_u16() / 100, 4, "{:?}", refused.body);
+    assert!(refused.body["code"].is_string());
+}
+
+#[tokio::test]
+async fn another_persons_document_does_not_exist() {
+    let cloud = Cloud::running();
+    let (ana, eve) = (cloud.person("ana").await, cloud.person("eve").await);
+    let made = cloud
+        .post("/v1/documents", Some(&ana.access), &invoice())
+        .await;
+    let path = format!("/v1/documents/{}", made.body["id"].as_str().unwrap());
+
+    let seen = cloud.get(&path, Some(&eve.access)).await;
+    let deleted = cloud
+        .send(
+            cloud
+                .request(Method::DELETE, &path)
+                .bearer_auth(&eve.access),
+        )
+        .await;
+
+    assert_eq!(seen.refusal(), (404, "not_found"));
+    assert_eq!(deleted.refusal(), (404, "not_found"));
+    assert_eq!(
+        cloud.get(&path, Some(&ana.access)).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn a_key_makes_one_document_and_refuses_another_body() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("clave").await;
+    let send = async |body: &Value| {
+        let request = cloud
+            .request(Method::POST, "/v1/documents")
+            .bearer_auth(&ana.access);
+        cloud
+            .send(request.header("idempotency-key", "invoice-1").json(body))
+            .await
+    };
+    let mut other = invoice();
+    other["data"]["number"] = json!("2026-999");
+
+    let (first, again, reused) = (
+        send(&invoice()).await,
+        send(&invoice()).await,
+        send(&other).await,
+    );
+
+    assert_eq!(first.body["id"], again.body["id"]);
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(reused.refusal(), (422, "idempotency_key_reused"));
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_dead_within_five_seconds() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("adios").await;
+    assert_eq!(
+        cloud.get("/v1/users/me", Some(&ana.access)).await.status,
+        StatusCode::OK
+    );
+
+    let out = cloud
+        .request(Method::POST, "/v1/auth/logout?scope=local")
+        .bearer_auth(&ana.access);
+    assert_eq!(cloud.send(out).await.status, StatusCode::NO_CONTENT);
+
+    let dead = async || {
+        let answer = cloud.get("/v1/users/me", Some(&ana.access)).await;
+        (answer.refusal() == (401, "session_revoked")).then_some(())
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(6), cloud.wait_for("end", dead)).await;
+    assert!(waited.is_ok(), "the session was alive after 6 s");
+    let refreshed = cloud
+        .post(
+            "/v1/auth/token/refresh",
+            None,
+            &json!({"refresh_token": ana.refresh}),
+        )
+        .await;
+    assert_eq!(refreshed.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_exchanged_for_the_next() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("rota").await;
+
+    let next = cloud
+        .post(
+            "/v1/auth/token/refresh",
+            None,
+            &json!({"refresh_token": ana.refresh}),
+        )
+        .await;
+
+    assert_eq!(next.status, StatusCode::OK, "{:?}", next.body);
+    assert_ne!(next.body["refresh_token"], json!(ana.refresh));
+    let access = next.body["access_token"].as_str().unwrap();
+    assert_eq!(
+        cloud.get("/v1/users/me", Some(access)).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn the_description_and_its_page_are_served() {
+    let cloud = Cloud::running();
+
+    let description = cloud.get("/v1/openapi.json", None).await;
+    let (status, page) = cloud
+        .follow(&format!("{}/docs/index.html", cloud.api_url))
+        .await;
+
+    assert!(
+        description.body["openapi"]
+            .as_str()
+            .unwrap()
+            .starts_with("3.1")
+    );
+    assert_eq!(status, StatusCode::OK);
+    assert!(String::from_utf8(page).unwrap().contains("swagger-ui"));
+}
+
+#[tokio::test]
+async fn functions_killed_in_the_middle_lose_and_double_nothing() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("muerte").await;
+    let wanted = 12;
+
+    for n in 0..wanted {
+        // The request and the killing race; whoever wins, the caller repeats until it is answered.
+        let made = cloud.wait_for("document", async || {
+            let request = cloud
+                .request(Method::POST, "/v1/documents")
+                .bearer_auth(&ana.access);
+            let answer = cloud
+                .send(
+                    request
+                        .header("idempotency-key", format!("k{n}"))
+                        .json(&invoice()),
+                )
+                .await;
+            (answer.status == StatusCode::CREATED).then_some(())
+        });
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(7 * n as u64)).await;
+            cloud.kill_one("documents-api");
+        };
+        tokio::join!(made, killing);
+    }
+
+    let listed = cloud
+        .get("/v1/documents?limit=100", Some(&ana.access))
+        .await;
+    assert_eq!(
+        listed.body["items"].as_array().unwrap().len(),
+        wanted,
+        "{:?}",
+        listed.body
+    );
+}
