@@ -53,7 +53,7 @@ pub struct Tokens {
 /// Why the provider said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// Somebody has signed up with this address before.
+    /// Somebody has signed up with this address before; after a lost answer that may have been this caller.
     #[error("the address is taken")]
     Taken,
     /// Wrong password, unknown address, disabled or expired account: which, it does not say.
@@ -83,6 +83,9 @@ pub enum IdentityError {
 }
 
 /// The provider that keeps credentials.
+///
+/// Adapters try again when an answer is lost, and the second try meets what the first one did: an account
+/// that is taken, an address that is confirmed, a code that has been used.
 #[async_trait]
 pub trait Identity: Send + Sync {
     /// Makes an unconfirmed account and sends a code. Gives the subject, a UUID that never changes.
