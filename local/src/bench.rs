@@ -1,8 +1,43 @@
-//! `fleet bench`: speed and memory beside their baselines.
+//! `fleet bench`: builds what is deployed and hands over to the program that measures it (`local/bench`).
 
-use crate::failure::{Failure, Outcome};
+use std::process::Command;
+
+use clap::Args;
+
+use crate::{
+    compile,
+    failure::{Failure, Outcome, While},
+    layout::Layout,
+};
+
+/// What `fleet bench` can be asked for.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Measure the binaries of the dev profile, which are there already, instead of building a release.
+    #[arg(long)]
+    dev: bool,
+    /// How often each thing is done.
+    #[arg(long, default_value_t = 30)]
+    runs: usize,
+}
 
 /// Runs the command.
-pub fn run() -> Outcome {
-    Err(Failure::new("the benches are not written yet"))
+pub fn run(options: &Options) -> Outcome {
+    let layout = Layout::developer();
+    let binaries = if options.dev {
+        compile::workspace(&layout)?;
+        layout.binaries()
+    } else {
+        compile::release(&layout)?
+    };
+    let runs = options.runs.to_string();
+    let status = Command::new(binaries.join("fleet-bench"))
+        .args(["--runs", &runs])
+        .status()
+        .during("starting the bench")?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new("the bench ended early"))
+    }
 }

@@ -1,6 +1,6 @@
 //! Builds the functions with the dev profile, as the tests do, so that nothing is compiled twice.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use crate::{
     console::{Step, note},
@@ -10,11 +10,21 @@ use crate::{
 
 /// Builds every binary of the workspace; cargo itself shows how far it is.
 pub fn workspace(layout: &Layout) -> Outcome {
-    let step = Step::start("build", "cargo build --workspace --bins");
+    build(layout, &["build", "--workspace", "--bins"])
+}
+
+/// Builds what is deployed; answers where the binaries are.
+pub fn release(layout: &Layout) -> Outcome<PathBuf> {
+    build(layout, &["build", "--workspace", "--bins", "--release"])?;
+    Ok(layout.releases())
+}
+
+fn build(layout: &Layout, arguments: &[&str]) -> Outcome {
+    let step = Step::start("build", format_args!("cargo {}", arguments.join(" ")));
     note("");
     let status = Command::new(cargo())
         .current_dir(layout.root())
-        .args(["build", "--workspace", "--bins"])
+        .args(arguments)
         .status()
         .during("starting cargo")?;
     if !status.success() {

@@ -42,6 +42,11 @@ impl Layout {
         self.target.join("debug")
     }
 
+    /// Where cargo puts what it builds for deployment.
+    pub fn releases(&self) -> PathBuf {
+        self.target.join("release")
+    }
+
     /// The directory of this cloud.
     pub fn home(&self) -> &Path {
         &self.home

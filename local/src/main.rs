@@ -38,7 +38,7 @@ enum Command {
     /// Format, lints, documentation and the template's scanners.
     Check,
     /// Measure speed and memory beside their baselines.
-    Bench,
+    Bench(bench::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -64,6 +64,6 @@ async fn run(command: Command) -> Outcome {
         Command::Token(options) => token::run(&options),
         Command::Test(options) => testing::run(&options).await,
         Command::Check => check::run(),
-        Command::Bench => bench::run(),
+        Command::Bench(options) => bench::run(&options),
     }
 }
