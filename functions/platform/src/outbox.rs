@@ -133,7 +133,7 @@ mod tests {
         let bus = MemoryBus::shared();
         let outbox = Outbox { bus: bus.clone() };
         let mut broken = event_row(2);
-        broken.row.as_mut().unwrap().remove("type");
+        broken.row.as_mut().unwrap().insert("envelope".into(), json!({}));
 
         let (index, _) = outbox
             .publish(&[event_row(1), broken, event_row(3)])

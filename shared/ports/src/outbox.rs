@@ -4,6 +4,7 @@
 use domain::id::{Happening, Organisation};
 use domain::{Envelope, Event, Id};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::ids::Ids;
 use crate::table::{If, Item, Key, Write};
@@ -23,6 +24,14 @@ pub struct Origin {
     pub trace: Option<String>,
     /// The event that caused it.
     pub causation: Option<Id<Happening>>,
+}
+
+/// The row of an event. The envelope stands in an attribute of its own, because it has a `version` and
+/// so has every row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    /// What goes to the bus.
+    pub envelope: Envelope,
 }
 
 /// The write that announces an event. It stands in the partition of the aggregate that it is about,
@@ -45,7 +54,7 @@ pub fn announce(
     };
     let key = Key::new(pk, format!("{SORT_PREFIX}{}", envelope.id));
     Write::Put(
-        Item::new(key, &envelope).expiring(now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)),
+        Item::new(key, &Announced { envelope }).expiring(now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)),
         If::Absent,
     )
 }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use data_encoding::BASE64;
 use domain::Envelope;
 use lambda_runtime::{Context, LambdaEvent, service_fn};
+use ports::outbox::Announced;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,7 +34,10 @@ impl Change {
             .get("sk")?
             .as_str()?
             .starts_with(ports::outbox::SORT_PREFIX);
-        is_event.then(|| serde_json::from_value(Value::Object(row.clone())))
+        is_event.then(|| {
+            let row: Announced = serde_json::from_value(Value::Object(row.clone()))?;
+            Ok(row.envelope)
+        })
     }
 }
 
@@ -202,13 +206,15 @@ mod tests {
             "pk": {"S": "usr_1"},
             "sk": {"S": "event#evt_00000000000000000000000000000009"},
             "version": {"N": "1"},
-            "id": {"S": "evt_00000000000000000000000000000009"},
-            "time": {"S": "2026-01-02T03:04:05Z"},
-            "org": {"S": "org_00000000000000000000000000000003"},
-            "type": {"S": "users.updated"},
-            "data": {"M": {
-                "user": {"S": "usr_00000000000000000000000000000001"},
-                "fields": {"L": [{"S": "name"}]}
+            "envelope": {"M": {
+                "id": {"S": "evt_00000000000000000000000000000009"},
+                "time": {"S": "2026-01-02T03:04:05Z"},
+                "org": {"S": "org_00000000000000000000000000000003"},
+                "type": {"S": "users.updated"},
+                "data": {"M": {
+                    "user": {"S": "usr_00000000000000000000000000000001"},
+                    "fields": {"L": [{"S": "name"}]}
+                }}
             }}
         }}});
 
