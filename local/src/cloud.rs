@@ -26,7 +26,7 @@ use crate::{
 const ROOT_KEY: &str = "test";
 
 /// The longest that a call may take; the gateway itself ends a request after 30 s.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A client of every service of one emulator.
 #[derive(Clone, Debug)]

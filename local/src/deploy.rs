@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fs, path::Path, path::PathBuf};
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -117,10 +116,9 @@ impl Deployment {
             outputs.functions.len(),
         ));
         if !same_template {
-            prepared
-                .dropped
-                .iter()
-                .for_each(|line| note(format_args!("{:>10}  {line}", "left out")));
+            for line in &prepared.dropped {
+                note(format_args!("{:>10}  {line}", "left out"));
+            }
         }
         Ok(outputs)
     }
@@ -166,7 +164,7 @@ fn changed<'a>(
         .collect()
 }
 
-/// Puts the prepared template where CloudFormation fetches it from.
+/// Puts the prepared template where `CloudFormation` fetches it from.
 async fn upload_template(cloud: &Cloud, stack: &str, prepared: &Prepared) -> Outcome<String> {
     let path = format!("/{BUCKET}/{stack}.json");
     let body = prepared.body.to_string().into_bytes();
@@ -258,12 +256,7 @@ async fn update_functions(
 }
 
 fn fingerprint(prepared: &Prepared) -> String {
-    let text = format!("{}{:?}", prepared.body, prepared.parameters);
-    digest(&SHA256, text.as_bytes())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    package::digest_of(format!("{}{:?}", prepared.body, prepared.parameters).as_bytes())
 }
 
 /// Removes a cloud's state, so that the next start is the first.

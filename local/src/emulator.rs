@@ -27,7 +27,7 @@ pub const REGION: &str = "eu-west-1";
 /// The port when nobody asks for another.
 pub const DEFAULT_PORT: u16 = 4566;
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// An emulator that runs, as its record says.

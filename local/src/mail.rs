@@ -70,11 +70,13 @@ pub async fn run(options: &Options) -> Outcome {
         let mails: Vec<_> = chosen.iter().map(|(_, mail)| mail).collect();
         say(serde_json::to_string_pretty(&mails).during("writing mails")?);
     } else if options.index.is_some() || options.to.is_some() {
-        chosen.iter().for_each(|(index, mail)| show(*index, mail));
+        for (index, mail) in chosen {
+            show(index, mail);
+        }
     } else {
-        chosen
-            .iter()
-            .for_each(|(index, mail)| say(line(*index, mail)));
+        for (index, mail) in chosen {
+            say(line(index, mail));
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::{
     time::SystemTime,
 };
 
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -27,7 +28,7 @@ const COMPANIONS: [(&str, &str, &str); 1] = [("documents-api", "render", "docume
 pub struct Package {
     /// Where the zip is.
     pub path: PathBuf,
-    /// The first 16 hex digits of the SHA-256 of what is in it.
+    /// The SHA-256 of the zip in hex.
     pub digest: String,
 }
 
@@ -92,7 +93,7 @@ fn pack_one(layout: &Layout, binary: &str) -> Outcome<(Package, bool)> {
         ));
     }
     let bytes = zip(&contents)?;
-    let digest = hex(&bytes);
+    let digest = digest_of(&bytes);
     fs::write(&path, &bytes).during(format_args!("writing {}", path.display()))?;
     fs::write(&stamp, format!("{sources}\n{digest}")).during("writing a package's stamp")?;
     Ok((Package { path, digest }, true))
@@ -160,11 +161,9 @@ fn stripped(program: &Path) -> Outcome<Vec<u8>> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+/// The SHA-256 of some bytes in hex.
+pub fn digest_of(bytes: &[u8]) -> String {
+    HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }
 
 #[cfg(test)]
@@ -198,6 +197,6 @@ mod tests {
                 .map(|mode| mode & 0o777),
             Some(0o755)
         );
-        assert_eq!(hex(&first), hex(&zip(&contents).unwrap()));
+        assert_eq!(digest_of(&first), digest_of(&zip(&contents).unwrap()));
     }
 }

@@ -1,4 +1,4 @@
-//! CloudFormation on the emulator: makes a stack, changes it, tells how far it is and what went wrong.
+//! `CloudFormation` on the emulator: makes a stack, changes it, tells how far it is and what went wrong.
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Operations.html>
 
 use std::{
@@ -14,7 +14,7 @@ use crate::{
 };
 
 const VERSION: &str = "2010-05-15";
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A stack by its name.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ pub async fn run() -> Outcome {
     let outputs = Outputs::read(&layout.outputs())?;
     say(format_args!("{:>14}  {}", "API", outputs.api_url));
     for (binary, function) in &outputs.functions {
-        say(format_args!("{:>14}  {function}", binary));
+        say(format_args!("{binary:>14}  {function}"));
     }
     let cloud = Cloud::new(emulator.url())?;
     let answer = cloud

@@ -99,7 +99,7 @@ fn drop_refused(template: &mut Value) -> Vec<String> {
 fn forget_dependencies(resource: &mut Value, gone: &BTreeSet<String>) {
     match &mut resource["DependsOn"] {
         Value::Array(names) => {
-            names.retain(|name| !name.as_str().is_some_and(|name| gone.contains(name)))
+            names.retain(|name| !name.as_str().is_some_and(|name| gone.contains(name)));
         }
         Value::String(name) if gone.contains(name) => resource["DependsOn"] = json!([]),
         _ => {}

@@ -213,10 +213,10 @@ async fn stay(
     let Some(mut child) = child else {
         return Ok(());
     };
-    let step = Step::start("down", "saving the state and stopping");
+    let ending = Step::start("down", "saving the state and stopping");
     emulator.stop(layout)?;
     child.wait().during("waiting for the emulator")?;
-    step.done("stopped");
+    ending.done("stopped");
     Ok(())
 }
 

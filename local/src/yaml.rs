@@ -1,4 +1,4 @@
-//! CloudFormation's YAML: its short tags (`!Ref x`, `!GetAtt a.b`, `!Sub "…"`) become the JSON that they stand
+//! `CloudFormation`'s YAML: its short tags (`!Ref x`, `!GetAtt a.b`, `!Sub "…"`) become the JSON that they stand
 //! for. <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>
 
 use serde_json::{Map, Number, Value, json};

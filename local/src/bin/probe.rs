@@ -176,6 +176,7 @@ fn cloud() -> Result<Cloud, Error> {
     Cloud::of_function().map_err(explain)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn explain(failure: fleet::Failure) -> Error {
     failure.to_string().into()
 }

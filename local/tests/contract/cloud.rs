@@ -17,7 +17,7 @@ use fleet::{
 };
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A cloud with the contract stack in it.
 pub struct Contract {
@@ -51,16 +51,15 @@ impl Contract {
     pub async fn start() -> Self {
         let shared = std::env::var_os("FLEET_OUTPUTS").map(PathBuf::from);
         let guard = exclusive();
-        let (layout, emulator_url, own) = match &shared {
-            Some(outputs) => (
+        let (layout, emulator_url, own) = if let Some(outputs) = &shared {
+            (
                 layout_of(outputs),
                 Outputs::read(outputs).unwrap().emulator_url,
                 None,
-            ),
-            None => {
-                let own = own().await;
-                (own.layout.clone(), own.emulator.url(), Some(own))
-            }
+            )
+        } else {
+            let own = own();
+            (own.layout.clone(), own.emulator.url(), Some(own))
         };
         let cloud = Cloud::new(emulator_url).unwrap();
         let template = layout.root().join("local/contract/template.yaml");
@@ -199,7 +198,7 @@ fn layout_of(outputs: &Path) -> Layout {
     Layout::isolated(name)
 }
 
-async fn own() -> Arc<Own> {
+fn own() -> Arc<Own> {
     if let Some(own) = OWN.lock().unwrap().upgrade() {
         return own;
     }
