@@ -33,7 +33,8 @@ pub struct Checked {
 ///
 /// # Errors
 /// The faults, at least one.
-pub fn check(template: Template, data: Value) -> Result<Checked, Vec<Fault>> {
+pub fn check(template: Template, mut data: Value) -> Result<Checked, Vec<Fault>> {
+    whole_numbers(&mut data);
     let mut faults = schema::faults(template, &data);
     faults.extend(text::faults(&data));
     if !faults.is_empty() {
@@ -56,6 +57,24 @@ fn invoice(data: &Value) -> Result<Value, Vec<Fault>> {
             faults.push(meaning::sum_fault(&sum));
             Err(faults)
         }
+    }
+}
+
+/// To a schema `2.0` is an integer; from here on it is one to everybody.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // A float of this format without decimals and below 10^15 prints exactly as its integer.
+            let whole = number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0 && n.abs() < 1e15);
+            if let Some(whole) = whole.and_then(|n| format!("{n:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        _ => {}
     }
 }
 
@@ -124,6 +143,19 @@ mod tests {
                 "/data/notes/1",
                 "/data/seller/name",
             ]
+        );
+    }
+
+    #[test]
+    fn an_integer_may_be_written_with_a_point() {
+        let mut plain = sample(Template::Invoice);
+        plain["lines"][0]["unit_price"] = json!(8500);
+        let mut pointed = plain.clone();
+        pointed["lines"][0]["unit_price"] = json!(8500.0);
+
+        assert_eq!(
+            check(Template::Invoice, pointed),
+            check(Template::Invoice, plain)
         );
     }
 

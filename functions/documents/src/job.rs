@@ -117,17 +117,13 @@ impl From<io::Error> for TypesetError {
     }
 }
 
-/// What the child answers before the file's own frame follows.
+/// What the child answers; if it made a file, the next frame is that.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// The next frame is the file.
-    Ready {
-        /// Its pages.
-        pages: u32,
-    },
-    /// There is no file.
-    Failed(TypesetError),
+pub struct Answer {
+    /// The file's pages, or why there is none.
+    pub outcome: Result<u32, TypesetError>,
+    /// The child has become too large to be kept, and ends after this answer.
+    pub retires: bool,
 }
 
 /// No frame is longer, in octets: whatever claims to be is not one of ours.

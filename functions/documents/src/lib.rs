@@ -1,5 +1,19 @@
 //! Documents: a template and data become a PDF that anybody can archive and read.
+//!
+//! A request is checked, set by a child process, stored, and answered with a link that expires. Nothing
+//! of it runs later, so there is no queue here.
+//!
+//! Events out: `documents.rendered`, `documents.deleted`. Events in: none.
+//!
+//! | table row | pk | sk |
+//! |---|---|---|
+//! | a document | `org_…` | `document#doc_…` |
+//! | an event of the outbox | `org_…` | `event#evt_…` |
+//!
+//! Files stand in the bucket under `org_…/doc_….pdf`. Every key begins with the organisation of the
+//! caller, so another tenant's id names nothing.
 
+pub mod api;
 pub mod check;
 pub mod iban;
 pub mod invoice;
@@ -7,3 +21,323 @@ pub mod job;
 pub mod renderer;
 pub mod template;
 pub mod typeset;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::{Document, Organisation, User};
+use domain::{Caller, Event, Id};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use ports::PortError;
+use ports::blobs::{Blob, Blobs, Link};
+use ports::clock::Clock;
+use ports::ids::Ids;
+use ports::outbox::{Origin, announce};
+use ports::table::{Cursor, If, Item, Key, Page, Query, Table, Write, WriteError};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use check::{Checked, Fault, check};
+use job::{Job, Limits, Rendered, Source, TypesetError};
+use renderer::Renderer;
+use template::Template;
+
+/// How long a download link is valid: the longest that the fleet allows.
+const LINK_VALID: Duration = Duration::from_secs(15 * 60);
+
+/// Makes, finds and deletes documents.
+pub struct Documents {
+    /// Rows and events.
+    pub table: Arc<dyn Table>,
+    /// Files.
+    pub blobs: Arc<dyn Blobs>,
+    /// The child that sets them.
+    pub renderer: Renderer,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of events.
+    pub ids: Arc<dyn Ids>,
+}
+
+/// What is kept of a document beside its file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentRecord {
+    /// Its id.
+    pub id: Id<Document>,
+    /// The template's name.
+    pub template: String,
+    /// Pages.
+    pub pages: u32,
+    /// Octets of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file in lower-case hexadecimal.
+    pub sha256: String,
+    /// Who asked for it.
+    pub created_by: Id<User>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Why a use case did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentsError {
+    /// There is no template of this name.
+    #[error("no such template")]
+    UnknownTemplate,
+    /// The data does not fit the template.
+    #[error("{} faults in the data", .0.len())]
+    Unfit(Vec<Fault>),
+    /// The caller's organisation has no such document.
+    #[error("no such document")]
+    NotFound,
+    /// It could not be set.
+    #[error(transparent)]
+    Typeset(#[from] TypesetError),
+    /// The row could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Something outside failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl Documents {
+    /// Makes a document at once. The id comes from the request, so that a request that is sent again makes
+    /// the same document and not a second one.
+    ///
+    /// # Errors
+    /// Everything of [`DocumentsError`] but [`DocumentsError::NotFound`].
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        id: Id<Document>,
+        template: &str,
+        data: Value,
+        trace: Option<String>,
+    ) -> Result<DocumentRecord, DocumentsError> {
+        let template = Template::named(template).ok_or(DocumentsError::UnknownTemplate)?;
+        let checked = check(template, data).map_err(DocumentsError::Unfit)?;
+        let made = self.renderer.render(&job_of(template, checked)).await?;
+        let record = self.record(caller, id, template, &made);
+        let file = Blob {
+            bytes: made.pdf,
+            content_type: "application/pdf".to_owned(),
+        };
+        self.blobs
+            .put(&file_key(caller.organisation, id), file)
+            .await?;
+        self.keep(caller.organisation, record, trace).await
+    }
+
+    fn record(
+        &self,
+        caller: &Caller,
+        id: Id<Document>,
+        template: Template,
+        made: &Rendered,
+    ) -> DocumentRecord {
+        DocumentRecord {
+            id,
+            template: template.name().to_owned(),
+            pages: made.pages,
+            bytes: made.pdf.len() as u64,
+            sha256: made.sha256.clone(),
+            created_by: caller.user,
+            created_at: self.clock.now(),
+        }
+    }
+
+    /// Writes the row and its event. If the row is already there, an earlier attempt of the same request
+    /// wrote it, and only its answer was lost.
+    async fn keep(
+        &self,
+        org: Id<Organisation>,
+        record: DocumentRecord,
+        trace: Option<String>,
+    ) -> Result<DocumentRecord, DocumentsError> {
+        let event = Event::DocumentRendered {
+            document: record.id,
+            template: record.template.clone(),
+            format: "pdf".to_owned(),
+            pages: record.pages,
+            bytes: record.bytes,
+        };
+        let row = Item::new(row_key(org, record.id), &record);
+        let parts = vec![Write::Put(row, If::Absent), self.event(org, event, trace)];
+        match self.table.write(parts).await {
+            Ok(()) => Ok(record),
+            Err(error) => self
+                .find(org, record.id)
+                .await?
+                .ok_or(DocumentsError::Write(error)),
+        }
+    }
+
+    fn event(&self, org: Id<Organisation>, event: Event, trace: Option<String>) -> Write {
+        announce(
+            &*self.ids,
+            self.clock.now(),
+            org,
+            Origin {
+                org,
+                trace,
+                causation: None,
+            },
+            event,
+        )
+    }
+
+    async fn find(
+        &self,
+        org: Id<Organisation>,
+        id: Id<Document>,
+    ) -> Result<Option<DocumentRecord>, PortError> {
+        self.table
+            .get(&row_key(org, id))
+            .await?
+            .map(|row| row.parse())
+            .transpose()
+    }
+
+    /// A document of the caller's organisation.
+    ///
+    /// # Errors
+    /// [`DocumentsError::NotFound`], or a port's failure.
+    pub async fn get(
+        &self,
+        caller: &Caller,
+        id: Id<Document>,
+    ) -> Result<DocumentRecord, DocumentsError> {
+        self.find(caller.organisation, id)
+            .await?
+            .ok_or(DocumentsError::NotFound)
+    }
+
+    /// The documents of the caller's organisation, the newest first.
+    ///
+    /// # Errors
+    /// A port's failure.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        limit: u32,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<DocumentRecord>, Option<Cursor>), DocumentsError> {
+        let query = Query {
+            descending: true,
+            limit,
+            after,
+            ..Query::prefix(caller.organisation, ROW_PREFIX)
+        };
+        let Page { items, next } = self.table.query(&query).await?;
+        let records = items.iter().map(Item::parse).collect::<Result<_, _>>()?;
+        Ok((records, next))
+    }
+
+    /// A fresh link to a document's file.
+    ///
+    /// # Errors
+    /// A port's failure.
+    pub async fn link(
+        &self,
+        caller: &Caller,
+        record: &DocumentRecord,
+    ) -> Result<Link, DocumentsError> {
+        let name = format!("{}-{}.pdf", record.template, record.id);
+        Ok(self
+            .blobs
+            .link(&file_key(caller.organisation, record.id), &name, LINK_VALID)
+            .await?)
+    }
+
+    /// Deletes a document, its file first: if the second step fails, a repeat finds the row and goes on,
+    /// and no file is left that nothing leads to.
+    ///
+    /// # Errors
+    /// [`DocumentsError::NotFound`], or a port's failure.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        id: Id<Document>,
+        trace: Option<String>,
+    ) -> Result<(), DocumentsError> {
+        let org = caller.organisation;
+        self.get(caller, id).await?;
+        self.blobs.delete(&file_key(org, id)).await?;
+        let event = self.event(org, Event::DocumentDeleted { document: id }, trace);
+        match self
+            .table
+            .write(vec![Write::Delete(row_key(org, id), If::Present), event])
+            .await
+        {
+            Ok(()) => Ok(()),
+            // Somebody else deleted it in the meantime.
+            Err(WriteError::Condition(_)) => Err(DocumentsError::NotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+const ROW_PREFIX: &str = "document#";
+
+fn row_key(org: Id<Organisation>, id: Id<Document>) -> Key {
+    Key::new(org, format!("{ROW_PREFIX}{id}"))
+}
+
+fn file_key(org: Id<Organisation>, id: Id<Document>) -> String {
+    format!("{org}/{id}.pdf")
+}
+
+/// The job of checked data. Name and date of the file come from the data alone, so that the same input
+/// gives the same bytes whenever and by whomever it is sent.
+/// The job that makes a document of checked data; the same data gives the same job.
+pub fn job_of(template: Template, checked: Checked) -> Job {
+    Job {
+        ident: ident(template, &checked.data),
+        timestamp: date_of(&checked.data),
+        source: Source::BuiltIn(template),
+        data: checked.data,
+        computed: checked.computed,
+        limits: Limits::default(),
+    }
+}
+
+fn ident(template: Template, data: &Value) -> String {
+    let input = format!("{}\n{data}", template.name());
+    data_encoding::HEXLOWER.encode(digest(&SHA256, input.as_bytes()).as_ref())
+}
+
+/// The document's own date at midnight UTC; every template asks for one.
+fn date_of(data: &Value) -> Timestamp {
+    let text = data["issue_date"]
+        .as_str()
+        .or(data["date"].as_str())
+        .unwrap_or_default();
+    let date = text.parse::<Date>().unwrap_or(Date::constant(1970, 1, 1));
+    Offset::UTC
+        .to_timestamp(date.at(0, 0, 0, 0))
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_and_date_of_a_file_come_from_its_data() {
+        let [spanish, english] = Template::Letter.samples();
+        let of = |data: &Value| {
+            job(
+                Template::Letter,
+                check(Template::Letter, data.clone()).unwrap(),
+            )
+        };
+
+        assert_eq!(of(&spanish).ident, of(&spanish).ident);
+        assert_ne!(of(&spanish).ident, of(&english).ident);
+        assert_eq!(of(&spanish).timestamp.to_string(), "2026-11-24T00:00:00Z");
+    }
+}

@@ -81,8 +81,9 @@ impl Renderer {
             return Err(TypesetError::TimedOut);
         };
         match answered {
-            Ok(outcome) => {
-                *idle = Some(running);
+            Ok(Answered { outcome, retires }) => {
+                // One that retires is dropped here, and with that ended.
+                *idle = Some(running).filter(|_| !retires);
                 outcome.map(|(pdf, pages)| rendered(pdf, pages))
             }
             Err(pipe) => Err(running.autopsy(&pipe).await),
@@ -100,7 +101,11 @@ impl Renderer {
     }
 }
 
-type Outcome = Result<(Vec<u8>, u32), TypesetError>;
+/// The child's answer with its file.
+struct Answered {
+    outcome: Result<(Vec<u8>, u32), TypesetError>,
+    retires: bool,
+}
 
 impl Running {
     fn start(program: &PathBuf) -> Result<Self, TypesetError> {
@@ -126,14 +131,16 @@ impl Running {
     }
 
     /// Sends the job and reads the answer; the outer error means that the child is of no use any more.
-    async fn ask(&mut self, frame: &[u8]) -> std::io::Result<Outcome> {
+    async fn ask(&mut self, frame: &[u8]) -> std::io::Result<Answered> {
         self.input.write_all(&frame_length(frame)?).await?;
         self.input.write_all(frame).await?;
         self.input.flush().await?;
-        match serde_json::from_slice(&self.read_frame().await?)? {
-            Answer::Ready { pages } => Ok(Ok((self.read_frame().await?, pages))),
-            Answer::Failed(error) => Ok(Err(error)),
-        }
+        let Answer { outcome, retires } = serde_json::from_slice(&self.read_frame().await?)?;
+        let outcome = match outcome {
+            Ok(pages) => Ok((self.read_frame().await?, pages)),
+            Err(error) => Err(error),
+        };
+        Ok(Answered { outcome, retires })
     }
 
     async fn read_frame(&mut self) -> std::io::Result<Vec<u8>> {

@@ -11,7 +11,7 @@ mod sources;
 mod world;
 
 pub use child::serve;
-pub use limits::{restrict, restrict_cpu};
+pub use limits::restrict;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;

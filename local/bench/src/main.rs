@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use documents::{job::Job, renderer::Renderer};
+use documents::{check::check, job_of, renderer::Renderer, template::Template};
 use fleet::{
     Failure, Outcome,
     console::{note, say},
@@ -183,20 +183,22 @@ fn platform(binaries: &Path, runs: usize) -> Outcome {
 
 /// The invoice, from the request's data to the octets of the PDF, through the child process.
 async fn invoice(binaries: &Path, runs: usize) -> Outcome {
-    let job =
-        Job::sample("invoice").ok_or_else(|| Failure::new("the invoice template has no sample"))?;
+    let [_, sample] = Template::Invoice.samples();
+    let checked = check(Template::Invoice, sample)
+        .map_err(|faults| Failure::new(format!("the sample has {} faults", faults.len())))?;
+    let job = job_of(Template::Invoice, checked);
     let renderer = Renderer::new(binaries.join("documents-render"));
     let mut taken = Vec::new();
     let first = Instant::now();
     let rendered = renderer
-        .render(job.clone())
+        .render(&job)
         .await
         .during("rendering an invoice")?;
     let first = first.elapsed();
     for _ in 0..runs {
         let started = Instant::now();
         renderer
-            .render(job.clone())
+            .render(&job)
             .await
             .during("rendering an invoice")?;
         taken.push(millis(started.elapsed()));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::PortError;
 
-pub use memory::MemoryIdentity;
+pub use memory::{AccessClaims, MemoryIdentity, PoolSettings, TokenMint};
 
 /// What a person gives to sign up.
 #[derive(Clone, Debug)]

@@ -2,11 +2,13 @@
 //! conversion by `lambda_http`, the same router that Lambda serves.
 
 use axum::Router;
-use domain::Caller;
+use domain::{Caller, Envelope};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
+
+use crate::serve::{self, Change};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -41,8 +43,23 @@ impl Call {
             query: query.to_owned(),
             headers: Map::new(),
             body: None,
-            authorizer: json!({}),
+            authorizer: Value::Null,
             source_ip: "192.0.2.1".to_owned(),
+        }
+    }
+
+    /// The request that a gateway event holds, such as the samples in `events/`.
+    pub fn of_event(event: &Value) -> Self {
+        let http = &event["requestContext"]["http"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Self {
+            method: text(&http["method"]),
+            path: text(&event["rawPath"]),
+            query: text(&event["rawQueryString"]),
+            headers: event["headers"].as_object().cloned().unwrap_or_default(),
+            body: event["body"].as_str().map(str::to_owned),
+            authorizer: event["requestContext"]["authorizer"].clone(),
+            source_ip: text(&http["sourceIp"]),
         }
     }
 
@@ -177,4 +194,20 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+/// The domain events of a batch from a queue, as [`crate::serve::events`] reads them.
+///
+/// # Errors
+/// What is wrong with the batch, or with the first message that is no event.
+pub fn events_of(batch: &Value) -> Result<Vec<Envelope>, String> {
+    serve::events_of(batch)
+}
+
+/// The changes of a batch from a table's stream, as [`crate::serve::changes`] reads them.
+///
+/// # Errors
+/// What is wrong with the batch.
+pub fn changes_of(batch: &Value) -> Result<Vec<Change>, String> {
+    serve::changes_of(batch)
 }

@@ -2,31 +2,42 @@
 
 use std::io::{self, Read, Write};
 
-use super::{Typeset, restrict_cpu, typeset};
+use super::{Typeset, limits, typeset};
 use crate::job::{Answer, Job, TypesetError, announced_length, frame_length};
 
-/// Answers jobs until the input ends.
+/// Answers jobs until the input ends, or until the process has grown so much that a fresh one is
+/// cheaper: the allocator does not give back what a very large document took.
 ///
 /// # Errors
 /// If a pipe breaks or a frame is not ours; the process then has no purpose any more.
 pub fn serve(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     while let Some(frame) = read_frame(&mut input)? {
-        restrict_cpu().map_err(io::Error::from)?;
+        limits::restrict_cpu()?;
         let job: Job = serde_json::from_slice(&frame).map_err(io::Error::other)?;
-        answer(&mut output, typeset(&job))?;
-        output.flush()?;
+        let made = typeset(&job);
+        let retires = limits::has_outgrown()?;
+        answer(&mut output, made, retires)?;
+        if retires {
+            break;
+        }
     }
     Ok(())
 }
 
-fn answer(output: &mut impl Write, made: Result<Typeset, TypesetError>) -> io::Result<()> {
-    match made {
-        Ok(Typeset { pdf, pages }) => {
-            write_frame(output, &serde_json::to_vec(&Answer::Ready { pages })?)?;
-            write_frame(output, &pdf)
-        }
-        Err(error) => write_frame(output, &serde_json::to_vec(&Answer::Failed(error))?),
+fn answer(
+    output: &mut impl Write,
+    made: Result<Typeset, TypesetError>,
+    retires: bool,
+) -> io::Result<()> {
+    let (outcome, pdf) = match made {
+        Ok(Typeset { pdf, pages }) => (Ok(pages), Some(pdf)),
+        Err(error) => (Err(error), None),
+    };
+    write_frame(output, &serde_json::to_vec(&Answer { outcome, retires })?)?;
+    if let Some(pdf) = pdf {
+        write_frame(output, &pdf)?;
     }
+    output.flush()
 }
 
 /// The next frame; nothing if the input ended before it began.

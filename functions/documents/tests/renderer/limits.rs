@@ -4,7 +4,7 @@ use documents::job::{Limits, TypesetError};
 use documents::template::Template;
 use serde_json::json;
 
-use crate::text::text_of;
+use crate::text::{squeezed, text_of};
 use crate::{job, renderer, typst};
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_layout_that_eats_memory_is_ended_and_the_next_is_made() {
         assert!(
             matches!(
                 answer,
-                Err(TypesetError::Crashed { .. } | TypesetError::Refused { .. })
+                Err(TypesetError::Crashed { .. } | TypesetError::TimedOut)
             ),
             "{source}: {answer:?}"
         );
@@ -107,11 +107,8 @@ async fn markup_in_data_is_shown_as_it_was_written() {
 
         let made = renderer.render(&job(Template::Letter, data)).await.unwrap();
 
-        assert!(
-            text_of(&made.pdf).contains(text),
-            "{text} in {}",
-            text_of(&made.pdf)
-        );
+        let found = squeezed(&text_of(&made.pdf));
+        assert!(found.contains(&squeezed(text)), "{text} in {found}");
     }
 }
 
@@ -159,6 +156,7 @@ async fn a_word_longer_than_its_column_stays_on_the_page() {
     data["lines"][0]["description"] = json!("W".repeat(500));
     data["seller"]["name"] = json!("N".repeat(120));
     data["number"] = json!("M".repeat(40));
+    data.as_object_mut().unwrap().remove("payment");
 
     let made = renderer()
         .render(&job(Template::Invoice, data))

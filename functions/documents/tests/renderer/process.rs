@@ -51,6 +51,20 @@ async fn one_child_makes_many_documents() {
     assert_eq!(ids.len(), 1);
 }
 
+#[tokio::test]
+async fn a_child_that_a_large_document_has_bloated_is_replaced() {
+    let renderer = renderer().within(Duration::from_secs(60));
+    renderer.warm().await.unwrap();
+    let first = renderer.process_id();
+    renderer.render(&large_report()).await.unwrap();
+
+    let sample = job(Template::Letter, Template::Letter.samples()[0].clone());
+    renderer.render(&sample).await.unwrap();
+
+    assert!(renderer.process_id().is_some());
+    assert_ne!(renderer.process_id(), first);
+}
+
 fn killed(process: u32) {
     kill(
         Pid::from_raw(i32::try_from(process).unwrap()),
@@ -81,6 +95,13 @@ async fn a_child_killed_in_the_middle_is_a_clean_error_and_the_next_job_is_answe
     assert_ne!(renderer.process_id(), Some(first));
 }
 
+/// Whether a killed process has ended to its last thread and only waits to be collected.
+fn is_over(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
+    threads <= 1 && (stat.is_empty() || stat.contains(") Z "))
+}
+
 #[tokio::test]
 async fn a_child_killed_while_idle_is_not_noticed_by_the_next_caller() {
     let renderer = renderer();
@@ -88,9 +109,7 @@ async fn a_child_killed_while_idle_is_not_noticed_by_the_next_caller() {
     renderer.render(&sample).await.unwrap();
     let first = renderer.process_id().unwrap();
     killed(first);
-    while std::fs::read_to_string(format!("/proc/{first}/stat"))
-        .is_ok_and(|stat| !stat.contains(") Z "))
-    {
+    while !is_over(first) {
         tokio::task::yield_now().await;
     }
 

@@ -13,7 +13,7 @@ pub fn text_of(pdf: &[u8]) -> String {
 }
 
 /// Without any white space: where lines break is the layout's business.
-fn squeezed(text: &str) -> String {
+pub fn squeezed(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
 }
 

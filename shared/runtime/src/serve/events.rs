@@ -57,6 +57,13 @@ where
     .await
 }
 
+/// Every known event of a batch.
+pub(crate) fn events_of(batch: &serde_json::Value) -> Result<Vec<Envelope>, String> {
+    let batch = SqsEvent::deserialize(batch).map_err(|e| format!("not a batch: {e}"))?;
+    let bodies = batch.records.iter().filter_map(|message| message.body.as_deref());
+    bodies.filter_map(|body| parse(body).transpose()).collect()
+}
+
 #[derive(Deserialize)]
 struct Notification {
     #[serde(rename = "detail-type")]

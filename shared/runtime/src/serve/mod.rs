@@ -9,8 +9,10 @@ mod stream;
 mod trigger;
 
 pub use events::events;
+pub(crate) use events::events_of;
 pub use http::http;
 pub use queue::{Delivery, queue};
 pub use schedule::{Tick, schedule};
+pub(crate) use stream::changes_of;
 pub use stream::{Change, Position, changes, stream};
 pub use trigger::trigger;

@@ -132,6 +132,12 @@ where
     .await
 }
 
+/// Every change of a batch.
+pub(crate) fn changes_of(batch: &Value) -> Result<Vec<Change>, String> {
+    let batch = Batch::deserialize(batch).map_err(|e| format!("not a batch: {e}"))?;
+    Ok(batch.records.into_iter().filter_map(change).collect())
+}
+
 async fn consume<F>(batch: Batch, context: &Context, handle: &F) -> Answer
 where
     F: AsyncFn(Record) -> Result<(), String>,

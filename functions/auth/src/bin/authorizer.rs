@@ -1,0 +1,30 @@
+//! Says who calls, for every route that is not public.
+
+use auth::authorizer::{Authorizer, Question, Recent};
+use auth::http_keys::HttpKeys;
+use auth::jwks::KeySet;
+use auth::token::Verifier;
+use ports::clock::SystemClock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), runtime::Error> {
+    let environment = runtime::start();
+    let aws = aws::Clients::from_environment().await;
+    let clock = SystemClock::shared();
+    let authorizer = Authorizer {
+        verifier: Verifier::new(
+            environment.require("TOKEN_ISSUER")?,
+            environment.require("USER_POOL_CLIENT_ID")?,
+        ),
+        keys: KeySet::new(
+            HttpKeys::at(&environment.require("JWKS_URL")?)?,
+            clock.clone(),
+        ),
+        accounts: aws.table(environment.require("AUTH_TABLE")?),
+        members: aws.table(environment.require("USERS_TABLE")?),
+        clock,
+        recent: Recent::default(),
+    };
+    runtime::serve::trigger(async |question: Question| Ok(authorizer.answer(&question).await?))
+        .await
+}

@@ -1,0 +1,382 @@
+//! The routes of documents and of the templates that they are made from.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::id::Document;
+use domain::{Id, Text};
+use jiff::Timestamp;
+use ports::table::WriteError;
+use runtime::page::{self, Listed, PageParams};
+use runtime::problem::{self, Code, FieldError, Problem};
+use runtime::{Caller, Context, Json, Path, Query, Refusals, Seed};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::job::TypesetError;
+use crate::template::Template;
+use crate::{DocumentRecord, Documents, DocumentsError};
+
+/// The routes over these use cases.
+pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(get, delete))
+        .routes(routes!(download))
+        .routes(routes!(list_templates))
+        .routes(routes!(get_template))
+        .with_state(documents)
+}
+
+/// What a document is to be made from.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDocument {
+    /// The name of a built-in template.
+    #[schema(example = "invoice")]
+    pub template: String,
+    /// What the template's schema describes.
+    #[schema(value_type = Object)]
+    pub data: Value,
+    /// The kind of file.
+    #[serde(default)]
+    pub format: Format,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// PDF/A-2b and PDF/UA-1 in one.
+    #[default]
+    Pdf,
+}
+
+/// How far a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Its file can be downloaded.
+    Ready,
+}
+
+/// A document.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DocumentView {
+    /// Its id.
+    #[schema(value_type = String, example = "doc_019a0000000070008000000000000000")]
+    pub id: Id<Document>,
+    /// How far it is.
+    pub status: Status,
+    /// The template's name.
+    #[schema(example = "invoice")]
+    pub template: String,
+    /// The kind of file.
+    pub format: Format,
+    /// Pages.
+    pub pages: u32,
+    /// Octets of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file in lower-case hexadecimal.
+    pub sha256: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Where the file is, for anybody who has this link, for 15 minutes. Lists have none; ask for a
+    /// document to get one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub download_url: Option<String>,
+}
+
+impl DocumentView {
+    fn of(record: DocumentRecord, download_url: Option<String>) -> Self {
+        Self {
+            id: record.id,
+            status: Status::Ready,
+            template: record.template,
+            format: Format::Pdf,
+            pages: record.pages,
+            bytes: record.bytes,
+            sha256: record.sha256,
+            created_at: record.created_at,
+            download_url,
+        }
+    }
+}
+
+/// A fresh link.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DownloadView {
+    /// Where the file is, for anybody who has this link.
+    pub download_url: String,
+    /// From then on the link leads nowhere.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// A template, as lists show it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TemplateSummary {
+    /// Its id; that of a built-in template is its name.
+    #[schema(example = "invoice")]
+    pub id: String,
+    /// Its name.
+    #[schema(example = "invoice")]
+    pub name: String,
+    /// Whether it is part of the fleet.
+    pub builtin: bool,
+    /// The version that new documents are made with.
+    pub live: Option<u32>,
+}
+
+/// A template with what its data must look like.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TemplateView {
+    /// Its names.
+    #[serde(flatten)]
+    pub summary: TemplateSummary,
+    /// JSON Schema 2020-12 of `data`.
+    #[schema(value_type = Object)]
+    pub schema: Value,
+    /// Data that it accepts, in Spanish and in English.
+    #[schema(value_type = Vec<Object>)]
+    pub samples: Vec<Value>,
+}
+
+impl TemplateSummary {
+    /// A built-in template changes only with the fleet, so its version is always the first.
+    fn of(template: Template) -> Self {
+        let name = template.name().to_owned();
+        Self {
+            id: name.clone(),
+            name,
+            builtin: true,
+            live: Some(1),
+        }
+    }
+}
+
+/// Makes a document and answers when it is ready.
+#[utoipa::path(
+    post, path = "/v1/documents", tag = "documents",
+    request_body = NewDocument,
+    responses((status = 201, body = DocumentView), Refusals),
+    security(("token" = ["documents:create"])),
+)]
+async fn create(
+    State(documents): State<Arc<Documents>>,
+    caller: Caller,
+    context: Context,
+    seed: Seed,
+    Json(new): Json<NewDocument>,
+) -> Result<(StatusCode, axum::Json<DocumentView>), Problem> {
+    let Format::Pdf = new.format;
+    let trace = Some(context.trace.to_string());
+    let record = documents
+        .create(&caller, seed.id(), &new.template, new.data, trace)
+        .await?;
+    Ok((
+        StatusCode::CREATED,
+        axum::Json(linked(&documents, &caller, record).await?),
+    ))
+}
+
+async fn linked(
+    documents: &Documents,
+    caller: &Caller,
+    record: DocumentRecord,
+) -> Result<DocumentView, Problem> {
+    let link = documents.link(caller, &record).await?;
+    Ok(DocumentView::of(record, Some(link.url)))
+}
+
+/// The documents of the organisation, the newest first.
+#[utoipa::path(
+    get, path = "/v1/documents", tag = "documents",
+    params(PageParams),
+    responses((status = 200, body = Listed<DocumentView>), Refusals),
+    security(("token" = ["documents:read"])),
+)]
+async fn list(
+    State(documents): State<Arc<Documents>>,
+    caller: Caller,
+    Query(params): Query<PageParams>,
+) -> Result<axum::Json<Listed<DocumentView>>, Problem> {
+    let after = params.after(&caller.organisation.to_string())?;
+    let (records, next) = documents.list(&caller, params.limit()?, after).await?;
+    let items = records
+        .into_iter()
+        .map(|record| DocumentView::of(record, None))
+        .collect();
+    Ok(axum::Json(Listed {
+        items,
+        next_cursor: page::encode(next.as_ref()),
+    }))
+}
+
+/// A document, with a fresh link to its file.
+#[utoipa::path(
+    get, path = "/v1/documents/{id}", tag = "documents",
+    params(("id" = String, Path, description = "The document's id")),
+    responses((status = 200, body = DocumentView), Refusals),
+    security(("token" = ["documents:read"])),
+)]
+async fn get(
+    State(documents): State<Arc<Documents>>,
+    caller: Caller,
+    Path(id): Path<Id<Document>>,
+) -> Result<axum::Json<DocumentView>, Problem> {
+    let record = documents.get(&caller, id).await?;
+    Ok(axum::Json(linked(&documents, &caller, record).await?))
+}
+
+/// Deletes a document and its file. Links that were handed out lead nowhere from then on.
+#[utoipa::path(
+    delete, path = "/v1/documents/{id}", tag = "documents",
+    params(("id" = String, Path, description = "The document's id")),
+    responses((status = 204, description = "Deleted"), Refusals),
+    security(("token" = ["documents:delete"])),
+)]
+async fn delete(
+    State(documents): State<Arc<Documents>>,
+    caller: Caller,
+    context: Context,
+    Path(id): Path<Id<Document>>,
+) -> Result<StatusCode, Problem> {
+    documents
+        .delete(&caller, id, Some(context.trace.to_string()))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A fresh link to a document's file, valid for 15 minutes.
+#[utoipa::path(
+    get, path = "/v1/documents/{id}/download", tag = "documents",
+    params(("id" = String, Path, description = "The document's id")),
+    responses((status = 200, body = DownloadView), Refusals),
+    security(("token" = ["documents:read"])),
+)]
+async fn download(
+    State(documents): State<Arc<Documents>>,
+    caller: Caller,
+    Path(id): Path<Id<Document>>,
+) -> Result<axum::Json<DownloadView>, Problem> {
+    let record = documents.get(&caller, id).await?;
+    let link = documents.link(&caller, &record).await?;
+    Ok(axum::Json(DownloadView {
+        download_url: link.url,
+        expires_at: link.expires_at,
+    }))
+}
+
+/// The templates that documents can be made from.
+#[utoipa::path(
+    get, path = "/v1/document-templates", tag = "documents",
+    responses((status = 200, body = Listed<TemplateSummary>), Refusals),
+    security(("token" = ["templates:read"])),
+)]
+async fn list_templates() -> axum::Json<Listed<TemplateSummary>> {
+    let items = Template::ALL.into_iter().map(TemplateSummary::of).collect();
+    axum::Json(Listed {
+        items,
+        next_cursor: None,
+    })
+}
+
+/// A template: the schema of its data, and samples to begin with.
+#[utoipa::path(
+    get, path = "/v1/document-templates/{id}", tag = "documents",
+    params(("id" = String, Path, description = "The name of a built-in template")),
+    responses((status = 200, body = TemplateView), Refusals),
+    security(("token" = ["templates:read"])),
+)]
+async fn get_template(Path(name): Path<String>) -> Result<axum::Json<TemplateView>, Problem> {
+    let template = Template::named(&name).ok_or_else(|| Problem::new(&problem::NOT_FOUND))?;
+    Ok(axum::Json(TemplateView {
+        summary: TemplateSummary::of(template),
+        schema: template.schema().clone(),
+        samples: template.samples().into(),
+    }))
+}
+
+/// The document has more pages or octets than a document may have.
+pub static DOCUMENT_TOO_LARGE: Code = Code {
+    code: "document_too_large",
+    status: 422,
+    title: Text::fixed(
+        "El documento sería demasiado grande",
+        "The document would be too large",
+    ),
+};
+
+impl From<DocumentsError> for Problem {
+    fn from(error: DocumentsError) -> Self {
+        match error {
+            DocumentsError::UnknownTemplate => Self::new(&problem::VALIDATION_FAILED).field(
+                "/template",
+                Text::fixed("Esta plantilla no existe", "There is no such template"),
+            ),
+            DocumentsError::Unfit(faults) => {
+                let errors = faults.into_iter().map(|f| FieldError {
+                    pointer: f.pointer,
+                    detail: f.detail,
+                });
+                Self::new(&problem::VALIDATION_FAILED).fields(errors.collect())
+            }
+            DocumentsError::NotFound => Self::new(&problem::NOT_FOUND),
+            DocumentsError::Typeset(error) => typeset_problem(error),
+            DocumentsError::Write(WriteError::Port(error)) | DocumentsError::Port(error) => {
+                error.into()
+            }
+            DocumentsError::Write(error @ (WriteError::Condition(_) | WriteError::Conflict)) => {
+                tracing::warn!(%error, "a document's row was not written");
+                Self::new(&problem::UNAVAILABLE).retry_after(1)
+            }
+        }
+    }
+}
+
+fn typeset_problem(error: TypesetError) -> Problem {
+    match error {
+        TypesetError::MissingGlyph { pointer, character } => {
+            let code = u32::from(character);
+            Problem::new(&problem::VALIDATION_FAILED).field(
+                pointer,
+                Text::with(
+                    format!(
+                        "Contiene un carácter que no se puede imprimir: {character} (U+{code:04X})"
+                    ),
+                    format!(
+                        "Contains a character that cannot be printed: {character} (U+{code:04X})"
+                    ),
+                ),
+            )
+        }
+        TypesetError::TooManyPages { pages, limit } => {
+            Problem::new(&DOCUMENT_TOO_LARGE).detail(Text::with(
+                format!("Tendría {pages} páginas; el máximo es {limit}"),
+                format!("It would have {pages} pages; at most {limit} are allowed"),
+            ))
+        }
+        TypesetError::TooBig { bytes, limit } => {
+            Problem::new(&DOCUMENT_TOO_LARGE).detail(Text::with(
+                format!("Ocuparía {bytes} octetos; el máximo es {limit}"),
+                format!("It would have {bytes} octets; at most {limit} are allowed"),
+            ))
+        }
+        TypesetError::TimedOut => Problem::new(&problem::TIMED_OUT),
+        error @ TypesetError::Crashed { .. } => {
+            tracing::error!(%error, "the renderer crashed");
+            Problem::new(&problem::UNAVAILABLE).retry_after(1)
+        }
+        TypesetError::Refused { .. } => {
+            // What the compiler says may quote the data, so it is not logged.
+            tracing::error!("a built-in template refused data that fits its schema");
+            Problem::new(&problem::INTERNAL_ERROR)
+        }
+    }
+}

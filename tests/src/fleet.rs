@@ -1,0 +1,227 @@
+//! Every capability over memory ports, with what lies between them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use auth::Auth;
+use auth::authorizer::{Authorizer, Question, Recent};
+use auth::jwks::KeySet;
+use auth::token::Verifier;
+use axum::Router;
+use documents::Documents;
+use documents::renderer::Renderer;
+use domain::{Email, Envelope};
+use platform::api::Health;
+use platform::outbox::Outbox;
+use ports::blobs::MemoryBlobs;
+use ports::bus::MemoryBus;
+use ports::clock::ManualClock;
+use ports::identity::{MemoryIdentity, PoolSettings};
+use ports::ids::{Ids, SequentialIds};
+use ports::keys::MemoryKeys;
+use ports::secrets::MemorySecrets;
+use ports::table::{Item, MemoryTable};
+use runtime::serve::{Change, Position};
+use runtime::testing::{Answer, Call};
+use runtime::{Api, Platform};
+use serde_json::{Value, json};
+use users::Users;
+
+use crate::pool;
+
+const SECRET: &str = "refresh-secret";
+const PASSWORD: &str = "Correct-Horse-7-Battery";
+
+/// The fleet.
+pub struct Fleet {
+    /// Time for all of it.
+    pub clock: Arc<ManualClock>,
+    /// The user pool.
+    pub identity: Arc<MemoryIdentity>,
+    /// The table of `auth`.
+    pub auth_table: Arc<MemoryTable>,
+    /// The table of `users`.
+    pub users_table: Arc<MemoryTable>,
+    /// The table of `documents`.
+    pub documents_table: Arc<MemoryTable>,
+    /// The files of `documents`.
+    pub blobs: Arc<MemoryBlobs>,
+    /// The event bus.
+    pub bus: Arc<MemoryBus>,
+    auth: Arc<Auth>,
+    users: Arc<Users>,
+    documents: Arc<Documents>,
+    authorizer: Authorizer,
+    platform: Platform,
+}
+
+/// Somebody with a confirmed address who has signed in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The address.
+    pub email: String,
+    /// The answer to the sign-in.
+    pub tokens: Value,
+}
+
+impl Person {
+    /// The `Authorization` header.
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.tokens["access_token"].as_str().unwrap_or_default())
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fleet {
+    /// A fleet that nobody has used yet.
+    pub fn new() -> Self {
+        let clock = ManualClock::at_text("2026-01-02T03:04:05Z");
+        let ids: Arc<dyn Ids> = SequentialIds::shared();
+        let settings = PoolSettings::default();
+        let verifier = Verifier::new(settings.issuer.clone(), settings.client_id.clone());
+        let identity = MemoryIdentity::with_settings(clock.clone(), ids.clone(), pool::mint(), settings);
+        let [auth_table, users_table, documents_table, requests] = std::array::from_fn(|_| MemoryTable::shared());
+        let (blobs, secrets) = (MemoryBlobs::shared(clock.clone()), MemorySecrets::shared());
+        secrets.set(SECRET, "the secret of these tests");
+        let auth = Auth {
+            identity: identity.clone(),
+            table: auth_table.clone(),
+            keys: MemoryKeys::shared(),
+            secrets,
+            refresh_secret_id: SECRET.to_owned(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
+        let users =
+            Users { table: users_table.clone(), accounts: auth_table.clone(), clock: clock.clone(), ids: ids.clone() };
+        let documents = Documents {
+            table: documents_table.clone(),
+            blobs: blobs.clone(),
+            renderer: Renderer::new(renderer()),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
+        let authorizer = Authorizer {
+            verifier,
+            keys: KeySet::new(pool::Published, clock.clone()),
+            accounts: auth_table.clone(),
+            members: users_table.clone(),
+            clock: clock.clone(),
+            recent: Recent::default(),
+        };
+        Self {
+            platform: Platform { requests, clock: clock.clone(), ids },
+            auth: Arc::new(auth),
+            users: Arc::new(users),
+            documents: Arc::new(documents),
+            bus: MemoryBus::shared(),
+            authorizer,
+            clock,
+            identity,
+            auth_table,
+            users_table,
+            documents_table,
+            blobs,
+        }
+    }
+
+    /// The APIs, wired as their binaries wire them.
+    pub fn apis(&self) -> Vec<Api> {
+        let health = Arc::new(Health { requests: self.platform.requests.clone() });
+        [
+            auth::api::routes(self.auth.clone(), &self.platform),
+            users::api::routes(self.users.clone()),
+            documents::api::routes(self.documents.clone()),
+            platform::api::routes(health),
+        ]
+        .into_iter()
+        .map(|routes| Api::new(routes, self.platform.clone()).expect("every route says who may call it"))
+        .collect()
+    }
+
+    /// Sends a call through the gateway: the authorizer first, then the API that has the route.
+    pub async fn send(&self, call: Call) -> Answer {
+        let question: Question = serde_json::from_value(call.event()).expect("a gateway event");
+        let verdict = self.authorizer.answer(&question).await.expect("an authorizer that works");
+        let context = serde_json::to_value(&verdict.context).expect("a context");
+        let call = call.authorized(context);
+        let mut answer = None;
+        for router in self.routers() {
+            let found = call.send(&router).await;
+            let missing = found.code().as_deref() == Some("not_found");
+            if !missing {
+                return found;
+            }
+            answer = Some(found);
+        }
+        answer.expect("a fleet has APIs")
+    }
+
+    fn routers(&self) -> Vec<Router> {
+        self.apis().iter().map(Api::router).collect()
+    }
+
+    /// `POST` by somebody, or by nobody.
+    pub async fn post(&self, path: &str, by: Option<&Person>, body: &Value) -> Answer {
+        self.send(signed(Call::post(path, body), by)).await
+    }
+
+    /// `GET` by somebody, or by nobody.
+    pub async fn get(&self, path: &str, by: Option<&Person>) -> Answer {
+        self.send(signed(Call::get(path), by)).await
+    }
+
+    /// Somebody who has signed up, confirmed the address and signed in.
+    pub async fn person(&self, email: &str) -> Person {
+        let new = json!({"email": email, "password": PASSWORD, "name": "Ana", "locale": "es"});
+        assert_eq!(self.post("/v1/auth/signup", None, &new).await.status, 201);
+        let address: Email = email.parse().expect("an address");
+        let code = self.identity.code_for(&address).expect("a code");
+        let confirmed = self.post("/v1/auth/confirm", None, &json!({"email": email, "code": code})).await;
+        assert_eq!(confirmed.status, 200);
+        let tokens = self.post("/v1/auth/login", None, &json!({"email": email, "password": PASSWORD})).await;
+        assert_eq!(tokens.status, 200, "{:?}", tokens.json());
+        Person { email: email.to_owned(), tokens: tokens.json() }
+    }
+
+    /// Brings what the tables announced to the bus, as the streams and `outbox` do.
+    pub async fn publish(&self) -> Vec<Envelope> {
+        let outbox = Outbox { bus: self.bus.clone() };
+        for table in [&self.auth_table, &self.users_table, &self.documents_table] {
+            let changes: Vec<Change> = table.take_changes().iter().map(change).collect();
+            outbox.publish(&changes).await.expect("a bus that works");
+        }
+        self.bus.take_published()
+    }
+
+    /// Delivers events to whoever listens, in this order and as often as they stand there.
+    pub async fn deliver(&self, events: &[Envelope]) {
+        for event in events {
+            self.users.on(event).await.expect("a consumer that works");
+        }
+    }
+}
+
+fn signed(call: Call, by: Option<&Person>) -> Call {
+    by.into_iter().fold(call, |call, person| call.header("authorization", &person.bearer()))
+}
+
+/// A stream's record of a row.
+fn change(item: &Item) -> Change {
+    let mut row = item.attributes.clone();
+    row.insert("pk".to_owned(), json!(item.key.pk));
+    row.insert("sk".to_owned(), json!(item.key.sk));
+    Change { position: Position(item.key.sk.clone()), row: Some(row) }
+}
+
+/// The companion program, beside the test's own binary.
+fn renderer() -> PathBuf {
+    let test = std::env::current_exe().expect("a test binary");
+    let profile = test.ancestors().find(|path| path.file_name().is_some_and(|name| name == "deps"));
+    profile.and_then(Path::parent).expect("target/…/deps").join("documents-render")
+}

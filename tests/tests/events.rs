@@ -1,0 +1,68 @@
+//! The sample payloads: every function has one, and every one is understood.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use journeys::Fleet;
+use journeys::template::Template;
+use runtime::testing::{Call, changes_of, events_of};
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
+}
+
+fn samples(function: &str) -> Vec<(PathBuf, Value)> {
+    let files = std::fs::read_dir(folder().join(function)).expect("a folder of samples").flatten();
+    files
+        .map(|file| {
+            let text = std::fs::read_to_string(file.path()).expect("a sample");
+            (file.path(), serde_json::from_str(&text).expect("JSON"))
+        })
+        .collect()
+}
+
+#[test]
+fn every_function_has_samples_and_every_sample_a_function() {
+    let folders: BTreeSet<String> = std::fs::read_dir(folder())
+        .expect("events/")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+
+    assert_eq!(folders, Template::read().functions().into_keys().collect());
+    assert!(folders.iter().all(|function| !samples(function).is_empty()));
+}
+
+#[tokio::test]
+async fn the_samples_of_the_apis_reach_a_route_and_cause_no_failure() {
+    let fleet = Fleet::new();
+    for function in ["users-api", "platform-api"] {
+        for (path, event) in samples(function) {
+            let mut statuses = Vec::new();
+            for api in fleet.apis() {
+                statuses.push(Call::of_event(&event).send(&api.router()).await.status.as_u16());
+            }
+            // One API has the route; the caller of the samples has no account in an empty fleet.
+            let answered = statuses.iter().filter(|status| **status != 404).count();
+            assert_eq!(answered, 1, "{}: {statuses:?}", path.display());
+            assert!(statuses.iter().all(|status| *status < 500), "{}: {statuses:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_samples_of_the_worker_are_events() {
+    for (path, batch) in samples("users-worker") {
+        assert!(!events_of(&batch).expect("a batch of events").is_empty(), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_samples_of_the_outbox_announce_events() {
+    for (path, batch) in samples("outbox") {
+        for change in changes_of(&batch).expect("a batch of changes") {
+            assert!(change.envelope().expect("an event row").is_ok(), "{}", path.display());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Stories across functions, in one process: once, twice, out of order, and cut off in the middle.
+
+use std::time::Duration;
+
+use domain::{OrganisationRole, PlatformRole};
+use journeys::cloud::invoice;
+use journeys::{Fleet, access};
+use ports::faults::Fault;
+use runtime::access::Access;
+use runtime::testing::Call;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_stranger_signs_up_and_opens_an_invoice() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+
+    let me = fleet.get("/v1/users/me", Some(&ana)).await;
+    let made = fleet.post("/v1/documents", Some(&ana), &invoice()).await;
+
+    assert_eq!((me.status.as_u16(), &me.json()["email"]), (200, &json!("ana@example.com")));
+    assert_eq!(made.status.as_u16(), 201, "{:?}", made.json());
+    let link = made.json()["download_url"].as_str().unwrap().to_owned();
+    let file = fleet.blobs.follow(&link, ports::clock::Clock::now(&*fleet.clock)).unwrap();
+    assert!(file.blob.bytes.starts_with(b"%PDF-"));
+    fleet.clock.advance(Duration::from_secs(15 * 60 + 1));
+    assert!(fleet.blobs.follow(&link, ports::clock::Clock::now(&*fleet.clock)).is_err());
+}
+
+#[tokio::test]
+async fn what_happened_is_announced_once_and_in_order() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    fleet.get("/v1/users/me", Some(&ana)).await;
+    fleet.post("/v1/documents", Some(&ana), &invoice()).await;
+
+    let names: Vec<&str> = fleet.publish().await.iter().map(|e| e.event.name()).collect();
+
+    assert_eq!(names, ["auth.user_signed_up", "auth.user_confirmed", "users.created", "documents.rendered"]);
+}
+
+#[tokio::test]
+async fn events_that_come_twice_and_backwards_make_one_profile() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let mut events = fleet.publish().await;
+    events.reverse();
+
+    fleet.deliver(&events).await;
+    fleet.deliver(&events).await;
+    fleet.get("/v1/users/me", Some(&ana)).await;
+
+    let made = fleet.publish().await;
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0].event.name(), "users.created");
+}
+
+#[tokio::test]
+async fn another_tenants_document_does_not_exist() {
+    let fleet = Fleet::new();
+    let (ana, eve) = (fleet.person("ana@example.com").await, fleet.person("eve@example.com").await);
+    let made = fleet.post("/v1/documents", Some(&ana), &invoice()).await.json();
+    let path = format!("/v1/documents/{}", made["id"].as_str().unwrap());
+
+    for call in [Call::get(&path), Call::get(&format!("{path}/download")), Call::new("DELETE", &path)] {
+        let seen = fleet.send(call.header("authorization", &eve.bearer())).await;
+        assert_eq!(seen.code().as_deref(), Some("not_found"));
+    }
+    assert_eq!(fleet.get(&path, Some(&ana)).await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_document_that_was_cut_off_anywhere_is_made_once_by_its_retry() {
+    for call in 0..2 {
+        for fault in [Fault::Before, Fault::After] {
+            let fleet = Fleet::new();
+            let ana = fleet.person("ana@example.com").await;
+            let request = || {
+                let call = Call::post("/v1/documents", &invoice()).header("idempotency-key", "invoice-1");
+                call.header("authorization", &ana.bearer())
+            };
+            fleet.documents_table.faults().fail_call(call, fault);
+
+            fleet.send(request()).await;
+            fleet.clock.advance(Duration::from_secs(60));
+            let again = fleet.send(request()).await;
+
+            assert_eq!(again.status.as_u16(), 201, "{fault:?} at {call}: {:?}", again.json());
+            let listed = fleet.get("/v1/documents", Some(&ana)).await.json();
+            assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{fault:?} at {call}");
+            let rendered: Vec<_> = fleet
+                .publish()
+                .await
+                .into_iter()
+                .filter(|e| e.event.name() == "documents.rendered")
+                .collect();
+            assert_eq!(rendered.len(), 1, "{fault:?} at {call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signed_out_session_is_dead_within_five_seconds() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    assert_eq!(fleet.get("/v1/users/me", Some(&ana)).await.status.as_u16(), 200);
+
+    fleet.post("/v1/auth/logout?scope=global", Some(&ana), &json!({})).await;
+    fleet.clock.advance(Duration::from_secs(5));
+
+    let refused = fleet.get("/v1/users/me", Some(&ana)).await;
+    assert_eq!(refused.code().as_deref(), Some("session_revoked"));
+}
+
+/// Every role against every route: allowed exactly where its permissions say so, and never without a token.
+#[tokio::test]
+async fn each_role_reaches_its_routes_and_no_other() {
+    let fleet = Fleet::new();
+    let routers: Vec<_> = fleet.apis().iter().map(runtime::Api::router).collect();
+    for (route, rule) in access() {
+        let (method, path) = route.split_once(' ').unwrap();
+        let call = Call::new(method, path).json(&Value::Null);
+        let needs = match rule {
+            Access::Public => continue,
+            Access::Needs(needs) => needs,
+        };
+        for platform in PlatformRole::ALL {
+            for organisation in OrganisationRole::ALL.map(Some).into_iter().chain([None]) {
+                let caller = domain::Caller::new(
+                    "usr_00000000000000000000000000000001".parse().unwrap(),
+                    "org_00000000000000000000000000000002".parse().unwrap(),
+                    "ses_00000000000000000000000000000003".parse().unwrap(),
+                    platform,
+                    organisation,
+                );
+                let allowed = needs.iter().all(|need| caller.may(need));
+                let mut denied = false;
+                for router in &routers {
+                    let code = call.clone().by(&caller).send(router).await.code();
+                    denied |= code.as_deref() == Some("permission_denied");
+                }
+                assert_eq!(denied, !allowed, "{route} by {platform:?} {organisation:?}");
+            }
+        }
+        for router in &routers {
+            let status = call.send(router).await.status.as_u16();
+            assert!(status == 401 || status == 404, "{route} without a token gave {status}");
+        }
+    }
+}
