@@ -50,7 +50,9 @@ pub async fn run() -> Outcome {
     let me = story.call("GET", "/v1/users/me", None).await?.json();
     say(format_args!(
         "4. GET  /v1/users/me           {} ({}), roles {}",
-        me["name"], me["id"], me["roles"]
+        plain(&me["name"]),
+        plain(&me["id"]),
+        me["roles"]
     ));
     let pdf = story.invoice().await?;
     let path = layout.home().join("demo-invoice.pdf");
@@ -61,6 +63,13 @@ pub async fn run() -> Outcome {
         path.display()
     ));
     Ok(())
+}
+
+/// A value as a person reads it: a text without its quotes.
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Story {
@@ -95,7 +104,8 @@ impl Story {
             .json();
         say(format_args!(
             "1. POST /v1/auth/signup        {} is {}",
-            answer["user_id"], answer["status"]
+            plain(&answer["user_id"]),
+            plain(&answer["status"])
         ));
         Ok(())
     }
@@ -112,7 +122,7 @@ impl Story {
             .json();
         say(format_args!(
             "2. POST /v1/auth/confirm       the mail says {code}: {}",
-            answer["status"]
+            plain(&answer["status"])
         ));
         Ok(())
     }
@@ -170,7 +180,9 @@ impl Story {
             .json();
         say(format_args!(
             "5. POST /v1/documents          {} is {}, {} page(s)",
-            document["id"], document["status"], document["pages"]
+            plain(&document["id"]),
+            plain(&document["status"]),
+            document["pages"]
         ));
         let link = document["download_url"]
             .as_str()

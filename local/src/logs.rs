@@ -22,6 +22,9 @@ pub struct Options {
     /// Go on with what comes.
     #[arg(long, short)]
     follow: bool,
+    /// How many of the lines that are there already to show.
+    #[arg(long, short = 'n', default_value_t = 200)]
+    lines: usize,
 }
 
 /// A line that was said.
@@ -39,12 +42,17 @@ pub async fn run(options: &Options) -> Outcome {
     let outputs = Outputs::read(&layout.outputs())?;
     let functions = groups(&cloud, chosen(&outputs, options.function.as_deref())?).await?;
     let (mut since, mut told) = (0, HashSet::new());
+    let mut skipped = lines(&cloud, &functions, since)
+        .await?
+        .len()
+        .saturating_sub(options.lines);
     loop {
         for line in lines(&cloud, &functions, since).await? {
             since = since.max(line.time);
-            if told.insert(line.id) {
+            if told.insert(line.id) && skipped == 0 {
                 say(format_args!("{} {}", line.function, line.text));
             }
+            skipped = skipped.saturating_sub(1);
         }
         if !options.follow {
             return Ok(());
