@@ -42,7 +42,7 @@ fn cargo(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> Outcome {
-    let mut command = Command::new(compile::cargo());
+    let mut command = compile::cargo();
     command.args(arguments).envs(environment.iter().copied());
     step(layout, name, command)
 }

@@ -22,7 +22,7 @@ pub fn release(layout: &Layout) -> Outcome<PathBuf> {
 fn build(layout: &Layout, arguments: &[&str]) -> Outcome {
     let step = Step::start("build", format_args!("cargo {}", arguments.join(" ")));
     note("");
-    let status = Command::new(cargo())
+    let status = cargo()
         .current_dir(layout.root())
         .args(arguments)
         .status()
@@ -35,6 +35,27 @@ fn build(layout: &Layout, arguments: &[&str]) -> Outcome {
 }
 
 /// The cargo that started this program, or the one on the PATH.
-pub fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+///
+/// Without what `cargo run` tells this program about its own package: a build script that watches those
+/// variables (ring's does) would run again, and with it half of the dependencies, at each change between
+/// a build by hand and one from here.
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let about_us = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ];
+        if name
+            .to_str()
+            .is_some_and(|name| about_us.iter().any(|prefix| name.starts_with(prefix)))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
 }

@@ -54,7 +54,7 @@ fn stop(layout: &Layout, emulator: &Emulator, child: &mut Child) -> Outcome {
 fn tests(layout: &Layout, options: &Options) -> Outcome {
     let mut closing = vec![runner(layout, options)?];
     if options.filter.is_none() {
-        let mut doctests = Command::new(compile::cargo());
+        let mut doctests = compile::cargo();
         doctests.args(["test", "--workspace", "--doc"]);
         closing.push(watched(layout, doctests, "doctests")?);
     }
@@ -68,8 +68,8 @@ fn tests(layout: &Layout, options: &Options) -> Outcome {
 }
 
 fn runner(layout: &Layout, options: &Options) -> Outcome<(bool, Vec<String>)> {
-    let mut command = Command::new(compile::cargo());
-    let nextest = Command::new(compile::cargo())
+    let mut command = compile::cargo();
+    let nextest = compile::cargo()
         .args(["nextest", "--version"])
         .output()
         .is_ok_and(|output| output.status.success());

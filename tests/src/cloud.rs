@@ -133,7 +133,9 @@ impl Cloud {
         self.wait_for("code", async || {
             let mailbox = format!("{}/_ministack/ses/messages", self.emulator_url);
             let mail: Value = self.http.get(mailbox).send().await.ok()?.json().await.ok()?;
-            let messages = mail["messages"].as_array().or(mail.as_array())?.clone();
+            // By account; a local cloud has one.
+            let accounts = mail["messages"].as_object()?.values();
+            let messages: Vec<&Value> = accounts.filter_map(Value::as_array).flatten().collect();
             let mine = messages.iter().rev().find(|message| message.to_string().contains(email))?;
             digits(&mine.to_string().replace(email, ""))
         })

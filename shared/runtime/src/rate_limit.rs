@@ -3,7 +3,8 @@
 //! A row per caller counts admissions by slot of a sixtieth of the window, with their sum; an atomic
 //! add under the guard `sum <= quota - n` admits, so that no number of parallel processes admits more.
 //! Far from the quota a process leases a handful of admissions with one write and spends them from
-//! memory; near it each request is counted on its own, so that nothing is left unused when it matters.
+//! memory; near it each request is counted on its own. What a lease did not spend in its time is given back
+//! with the next write, so that next to nothing is left unused when it matters.
 //!
 //! A lease is spent at most [`LEASE_SLOTS`] slots after it was counted, and the sum covers the window and
 //! that much more: therefore at most `quota` requests pass in *any* window, whatever its start.
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::Text;
 use http::{HeaderName, HeaderValue, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ports::PortError;
 use ports::clock::Clock;
 use ports::table::{Count, Counted, Guard, Key, Numbers, Table};
@@ -24,7 +25,7 @@ use crate::problem::{self, Problem};
 const SLOTS: i64 = 60;
 
 /// How many slots a lease lives beyond the one that it was counted in.
-const LEASE_SLOTS: i64 = 2;
+const LEASE_SLOTS: i64 = 5;
 
 /// Slots that the sum covers: the window, the one that has begun, and a lease's life.
 const LIVE: i64 = SLOTS + 1 + LEASE_SLOTS;
@@ -242,39 +243,26 @@ impl Limiter {
             .unwrap_or_else(PoisonError::into_inner)
             .get(caller)
             .copied();
+        let unspent = known.filter(|lease| lease.left > 0).map(|lease| Unspent {
+            slot: lease.slot,
+            left: lease.left,
+        });
         let mut want = self.policy.handful(known.map_or(0, |lease| lease.sum));
         let mut step = Step::Add { slot };
         for _ in 0..ATTEMPTS {
-            let (count, size) = step.count(&key, &self.policy, want);
+            let count = step.count(&key, &self.policy, want, unspent);
             match self.table.count(count).await? {
                 Counted::Done(numbers) => {
                     let window = Window::of(&numbers);
-                    let reset = self
-                        .policy
-                        .seconds(window.free_after(slot, 1, &self.policy));
-                    return Ok(Lease {
-                        slot: step.slot(),
-                        left: size - 1,
-                        sum: window.sum,
-                        reset,
-                        denied: false,
-                    });
+                    return Ok(self.granted(&window, step.slot(), want));
                 }
                 Counted::Refused(numbers) => {
                     let window = Window::of(&numbers);
                     step = window.next_step(slot);
-                    let sum = window.sum_at(step.slot());
+                    let returned = unspent.map_or(0, |unspent| unspent.in_window(step.slot()));
+                    let sum = window.sum_at(step.slot()) - returned;
                     if sum >= self.policy.quota {
-                        let reset = self
-                            .policy
-                            .seconds(window.free_after(slot, 1, &self.policy));
-                        return Ok(Lease {
-                            slot,
-                            left: 0,
-                            sum,
-                            reset,
-                            denied: true,
-                        });
+                        return Ok(self.refused(&window, slot));
                     }
                     want = self.policy.handful(sum).min(self.policy.quota - sum);
                 }
@@ -288,6 +276,40 @@ impl Limiter {
             reset: 1,
             denied: true,
         })
+    }
+
+    fn granted(&self, window: &Window<'_>, slot: i64, size: i64) -> Lease {
+        Lease {
+            slot,
+            left: size - 1,
+            sum: window.sum,
+            reset: self.policy.seconds(window.free_after(slot, &self.policy)),
+            denied: false,
+        }
+    }
+
+    fn refused(&self, window: &Window<'_>, slot: i64) -> Lease {
+        Lease {
+            slot,
+            left: 0,
+            sum: self.policy.quota,
+            reset: self.policy.seconds(window.free_after(slot, &self.policy)),
+            denied: true,
+        }
+    }
+}
+
+/// What a lease did not spend before its time was up: it was counted and never happened.
+#[derive(Clone, Copy, Debug)]
+struct Unspent {
+    slot: i64,
+    left: i64,
+}
+
+impl Unspent {
+    /// How much of it a window that ends with `slot` still counts.
+    fn in_window(self, slot: i64) -> i64 {
+        if self.slot > slot - LIVE && self.slot != slot { self.left } else { 0 }
     }
 }
 
@@ -303,13 +325,20 @@ impl<'a> Window<'a> {
     fn of(numbers: &'a Numbers) -> Self {
         Self {
             numbers,
-            base: numbers.get("base").copied(),
-            sum: numbers.get("sum").copied().unwrap_or(0),
+            base: numbers.get(BASE).copied(),
+            sum: numbers.get(SUM).copied().unwrap_or(0),
         }
     }
 
     fn in_slot(&self, slot: i64) -> i64 {
         self.numbers.get(&name(slot)).copied().unwrap_or(0)
+    }
+
+    /// The names of the slots that leave a window which begins with `oldest`.
+    fn names_before(&self, oldest: i64) -> Vec<String> {
+        let base = self.base.unwrap_or(oldest);
+        let gone = base..oldest.min(base + LIVE);
+        gone.map(name).filter(|name| self.numbers.contains_key(name)).collect()
     }
 
     /// The sum as it will be once the window ends with `slot`.
@@ -330,25 +359,19 @@ impl<'a> Window<'a> {
             Some(base) if base >= oldest => Step::Add {
                 slot: base + LIVE - 1,
             },
-            Some(base) => {
-                let gone: Vec<i64> = (base..oldest.min(base + LIVE)).collect();
-                Step::Advance {
-                    slot,
-                    base,
-                    sum: self.sum,
-                    kept: self.sum_at(slot),
-                    gone,
-                }
-            }
+            Some(_) => Step::Advance {
+                slot,
+                from: self.numbers.clone(),
+                kept: self.sum_at(slot),
+            },
         }
     }
 
-    /// How many slots from `slot` until `n` more admissions fit.
-    fn free_after(&self, slot: i64, n: i64, policy: &Policy) -> i64 {
-        (0..=LIVE)
-            .find(|ahead| self.sum_at(slot + ahead) + n <= policy.quota)
+    /// How many slots from `slot` until one more admission fits.
+    fn free_after(&self, slot: i64, policy: &Policy) -> i64 {
+        (1..=LIVE)
+            .find(|ahead| self.sum_at(slot + ahead) < policy.quota)
             .unwrap_or(LIVE)
-            .max(1)
     }
 }
 
@@ -361,10 +384,8 @@ enum Step {
     /// The window stands earlier: forget the slots that have left it, and add.
     Advance {
         slot: i64,
-        base: i64,
-        sum: i64,
+        from: Numbers,
         kept: i64,
-        gone: Vec<i64>,
     },
 }
 
@@ -375,57 +396,63 @@ impl Step {
         }
     }
 
-    /// The change, and how many admissions it counts.
-    fn count(&self, key: &Key, policy: &Policy, want: i64) -> (Count, i64) {
+    /// The change that counts `want` admissions and takes back what was not spent.
+    fn count(&self, key: &Key, policy: &Policy, want: i64, unspent: Option<Unspent>) -> Count {
         let slot = self.slot();
         let oldest = slot - LIVE + 1;
-        let base = || "base".to_owned();
-        let sum = || "sum".to_owned();
-        let at = (policy.seconds(slot + 2 * LIVE)).min(Timestamp::MAX.as_second());
+        let back = unspent.map_or(0, |unspent| unspent.in_window(slot));
+        let back_to = unspent.filter(|_| back > 0).map(|unspent| unspent.slot);
         let mut count = Count {
             key: key.clone(),
             guards: Vec::new(),
-            add: Vec::new(),
+            // Every change has its number, so that one which was planned on an older reading is refused.
+            add: vec![(REVISION.to_owned(), 1)],
             set: Vec::new(),
             remove: Vec::new(),
-            expires_at: Timestamp::from_second(at)
-                .ok()
-                .and_then(|t| t.checked_add(SignedDuration::ZERO).ok()),
+            expires_at: Timestamp::from_second(policy.seconds(slot + 2 * LIVE)).ok(),
         };
         match self {
             Self::Create { .. } => {
-                count.guards = vec![Guard::Absent(base())];
-                count.set = vec![(base(), oldest), (sum(), want), (name(slot), want)];
+                count.guards = vec![Guard::Absent(BASE.to_owned())];
+                count.set = vec![
+                    (BASE.to_owned(), oldest),
+                    (SUM.to_owned(), want),
+                    (name(slot), want),
+                ];
             }
             Self::Add { .. } => {
                 count.guards = vec![
-                    Guard::Is(base(), oldest),
-                    Guard::AtMost(sum(), policy.quota - want),
+                    Guard::Is(BASE.to_owned(), oldest),
+                    Guard::AtMost(SUM.to_owned(), policy.quota - want + back),
                 ];
-                count.add = vec![(sum(), want), (name(slot), want)];
+                count.add.push((SUM.to_owned(), want - back));
+                count.add.push((name(slot), want));
+                count.add.extend(back_to.map(|slot| (name(slot), -back)));
             }
-            Self::Advance {
-                base: from,
-                sum: was,
-                kept,
-                gone,
-                ..
-            } => {
-                count.guards = vec![Guard::Is(base(), *from), Guard::Is(sum(), *was)];
-                count.set = vec![(base(), oldest), (sum(), kept + want), (name(slot), want)];
-                // The slot's own name may have belonged to one that has left; it is set, not removed.
-                count.remove = gone
-                    .iter()
-                    .map(|s| name(*s))
-                    .filter(|n| *n != name(slot))
-                    .collect();
-                let kept_names: Vec<String> = (oldest.max(*from)..from + LIVE).map(name).collect();
-                count.remove.retain(|n| !kept_names.contains(n));
+            Self::Advance { from, kept, .. } => {
+                let window = Window::of(from);
+                let revision = from.get(REVISION).copied().unwrap_or(0);
+                count.guards = vec![Guard::Is(REVISION.to_owned(), revision)];
+                count.set = vec![
+                    (BASE.to_owned(), oldest),
+                    (SUM.to_owned(), kept + want - back),
+                    (name(slot), want),
+                ];
+                count.set.extend(back_to.map(|slot| (name(slot), window.in_slot(slot) - back)));
+                count.remove = window.names_before(oldest);
+                count.remove.retain(|gone| count.set.iter().all(|(set, _)| set != gone));
             }
         }
-        (count, want)
+        count
     }
 }
+
+/// The oldest slot that the sum covers.
+const BASE: &str = "base";
+/// Admissions in all live slots.
+const SUM: &str = "sum";
+/// Counts the changes of the row.
+const REVISION: &str = "rev";
 
 fn name(slot: i64) -> String {
     format!("s{}", slot.rem_euclid(LIVE))
