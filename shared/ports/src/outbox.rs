@@ -54,7 +54,8 @@ pub fn announce(
     };
     let key = Key::new(pk, format!("{SORT_PREFIX}{}", envelope.id));
     Write::Put(
-        Item::new(key, &Announced { envelope }).expiring(now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)),
+        Item::new(key, &Announced { envelope })
+            .expiring(now.saturating_add(KEPT).unwrap_or(Timestamp::MAX)),
         If::Absent,
     )
 }

@@ -1,8 +1,5 @@
 //! The running cloud, and resources that a test makes in it for itself.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use aws::Clients;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::config::Credentials;
@@ -14,7 +11,6 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use data_encoding::BASE32_NOPAD;
 use domain::Envelope;
-use ports::blobs::Blob;
 use ports::clock::{Clock, SystemClock};
 use ports::identity::totp;
 use ports::ids::RandomIds;
@@ -362,81 +358,4 @@ pub fn envelope(body: &str) -> Envelope {
 pub fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
-
-/// What a GET brought.
-pub struct Answer {
-    pub status: u16,
-    headers: String,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self
-            .headers
-            .lines()
-            .filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-    }
-
-    /// The name that a browser would save the file under (RFC 8187).
-    pub fn file_name(&self) -> String {
-        let disposition = self
-            .header("content-disposition")
-            .expect("a content-disposition");
-        let (_, encoded) = disposition
-            .split_once("filename*=UTF-8''")
-            .expect("an encoded file name");
-        let mut octets = Vec::new();
-        let mut rest = encoded.bytes();
-        while let Some(octet) = rest.next() {
-            let digits = [rest.clone().next(), rest.clone().nth(1)];
-            match (octet, digits) {
-                (b'%', [Some(high), Some(low)]) => {
-                    let hex = String::from_utf8(vec![high, low]).unwrap();
-                    octets.push(u8::from_str_radix(&hex, 16).unwrap());
-                    rest.nth(1);
-                }
-                _ => octets.push(octet),
-            }
-        }
-        String::from_utf8(octets).unwrap()
-    }
-
-    pub fn into_blob(self) -> Blob {
-        Blob {
-            content_type: self.header("content-type").unwrap_or_default().to_owned(),
-            bytes: self.body,
-        }
-    }
-}
-
-/// A GET as a browser does it: no SDK, no signature but the one in the URL.
-pub fn get(url: &str) -> Answer {
-    let (host, path) = url
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split_once('/'))
-        .expect("a local URL");
-    let mut stream = TcpStream::connect(host).unwrap();
-    write!(
-        stream,
-        "GET /{path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut octets = Vec::new();
-    stream.read_to_end(&mut octets).unwrap();
-    let end = octets
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .expect("the end of the head");
-    let head = String::from_utf8(octets[..end].to_vec()).unwrap();
-    let (status, headers) = head.split_once("\r\n").unwrap();
-    Answer {
-        status: status.split(' ').nth(1).unwrap().parse().unwrap(),
-        headers: headers.to_owned(),
-        body: octets[end + 4..].to_vec(),
-    }
 }

@@ -4,7 +4,7 @@ use domain::Email;
 use ports::mailer::Mail;
 use serde_json::Value;
 
-use crate::cloud;
+use crate::browser;
 
 /// Every message from this sender, in order.
 pub fn sent_by(emulator: &str, sender: &str) -> Vec<Mail> {
@@ -35,7 +35,7 @@ pub fn code_for(emulator: &str, email: &Email) -> String {
 }
 
 fn all(emulator: &str) -> Vec<Value> {
-    let answer = cloud::get(&format!("{emulator}/_ministack/ses/messages"));
+    let answer = browser::get(&format!("{emulator}/_ministack/ses/messages"));
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     let accounts = answer["messages"].as_object().unwrap();
     accounts

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod browser;
 mod cloud;
 mod mail;
 
@@ -29,7 +30,7 @@ async fn the_blobs_keep_the_contract() {
     let cloud = Cloud::running().await;
     let bucket = cloud.make_bucket().await;
     let follow = |url: &str| {
-        let answer = cloud::get(url);
+        let answer = browser::get(url);
         (answer.status == 200).then(|| Download {
             file_name: answer.file_name(),
             blob: answer.into_blob(),
@@ -55,10 +56,10 @@ async fn a_link_without_its_signature_opens_nothing() {
         .unwrap();
     let (address, _) = link.url.split_once('?').unwrap();
 
-    assert_eq!(cloud::get(&link.url).status, 200);
-    assert_eq!(cloud::get(address).status, 403);
+    assert_eq!(browser::get(&link.url).status, 200);
+    assert_eq!(browser::get(address).status, 403);
     assert_eq!(
-        cloud::get(&link.url.replace("a.txt?", "b.txt?")).status,
+        browser::get(&link.url.replace("a.txt?", "b.txt?")).status,
         403
     );
 }

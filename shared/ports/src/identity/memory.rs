@@ -1,5 +1,8 @@
 //! A user pool in memory, with the rules of the one in the template.
 
+mod claims;
+mod person;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +11,6 @@ use async_trait::async_trait;
 use domain::{Email, Locale};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Credentials, Identity, IdentityError, SignIn, Tokens, totp};
@@ -17,73 +19,17 @@ use crate::faults::{Ending, Faults};
 use crate::ids::Ids;
 use crate::{Port, PortError};
 
+pub use claims::{AccessClaims, PoolSettings, TokenMint};
+use person::{Code, Person, redeem};
+
 /// How long a sign-up code is good for.
 const SIGN_UP_CODE: SignedDuration = SignedDuration::from_hours(24);
 /// How long a code for a new password is good for.
 const RESET_CODE: SignedDuration = SignedDuration::from_hours(1);
 /// How long a second factor may take (`AuthSessionValidity` in the template).
 const CHALLENGE: SignedDuration = SignedDuration::from_mins(3);
-/// That many wrong codes, and the code is worth nothing.
-const CODE_TRIES: u32 = 5;
-/// That many wrong passwords are free; each further one doubles the wait, from a second to 15 minutes.
-const FREE_TRIES: u32 = 5;
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 /// `PasswordPolicy` in the template: a length and nothing else (NIST SP 800-63B, 5.1.1.2).
 const PASSWORD_LENGTHS: std::ops::RangeInclusive<usize> = 12..=256;
-
-/// Makes the token of these claims: signed by a test's key, or plain JSON where nobody verifies.
-pub type TokenMint = Arc<dyn Fn(&AccessClaims) -> String + Send + Sync>;
-
-/// The claims of an access token, named as Cognito names them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AccessClaims {
-    /// The subject: who.
-    pub sub: Uuid,
-    /// The pool's address.
-    pub iss: String,
-    /// The application that asked.
-    pub client_id: String,
-    /// The same in every token that one sign-in bought; revoking the refresh token kills them by it.
-    pub origin_jti: Uuid,
-    /// `access`.
-    pub token_use: &'static str,
-    /// What the token may do in the pool itself.
-    pub scope: &'static str,
-    /// When the password was given, in epoch seconds.
-    pub auth_time: i64,
-    /// When the token was made, in epoch seconds.
-    pub iat: i64,
-    /// From then on it is worth nothing, in epoch seconds.
-    pub exp: i64,
-    /// This token's own id.
-    pub jti: Uuid,
-    /// The subject again, because people sign in by an alias.
-    pub username: Uuid,
-}
-
-/// What a pool and its client are set to.
-#[derive(Clone, Debug)]
-pub struct PoolSettings {
-    /// `iss` of the tokens.
-    pub issuer: String,
-    /// `client_id` of the tokens.
-    pub client_id: String,
-    /// How long an access token lives.
-    pub access_valid: Duration,
-    /// How long a sign-in lives.
-    pub refresh_valid: Duration,
-}
-
-impl Default for PoolSettings {
-    fn default() -> Self {
-        Self {
-            issuer: "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Memory".into(),
-            client_id: "memory-client".into(),
-            access_valid: Duration::from_mins(15),
-            refresh_valid: Duration::from_hours(30 * 24),
-        }
-    }
-}
 
 /// A user pool in memory.
 pub struct MemoryIdentity {
@@ -99,27 +45,6 @@ pub struct MemoryIdentity {
 struct State {
     people: BTreeMap<Email, Person>,
     grants: BTreeMap<String, Grant>,
-}
-
-struct Person {
-    subject: Uuid,
-    password: SecretString,
-    name: String,
-    locale: Locale,
-    confirmed: bool,
-    sign_up_code: Option<Code>,
-    reset_code: Option<Code>,
-    latest_code: String,
-    failures: u32,
-    failed_at: Timestamp,
-    totp_secret: Option<Vec<u8>>,
-    challenge: Option<(String, Timestamp)>,
-}
-
-struct Code {
-    text: String,
-    expires_at: Timestamp,
-    wrong: u32,
 }
 
 /// What a refresh token stands for.
@@ -266,27 +191,13 @@ impl Identity for MemoryIdentity {
     async fn sign_up(&self, who: &Credentials) -> Result<Uuid, IdentityError> {
         let ending = self.enter().await?;
         check_password(&who.password)?;
-        let now = self.clock.now();
         let mut state = self.lock();
         if state.people.contains_key(&who.email) {
             return Err(IdentityError::Taken);
         }
         let subject = self.random_uuid();
         let code = self.new_code(SIGN_UP_CODE);
-        let person = Person {
-            subject,
-            password: who.password.clone(),
-            name: who.name.clone(),
-            locale: who.locale,
-            confirmed: false,
-            latest_code: code.text.clone(),
-            sign_up_code: Some(code),
-            reset_code: None,
-            failures: 0,
-            failed_at: now,
-            totp_secret: None,
-            challenge: None,
-        };
+        let person = Person::new(subject, who, code, self.clock.now());
         state.people.insert(who.email.clone(), person);
         drop(state);
         Ok(ending.answer(subject)?)
@@ -443,56 +354,6 @@ impl Identity for MemoryIdentity {
         drop(state);
         Ok(ending.answer(())?)
     }
-}
-
-impl Person {
-    fn try_password(
-        &mut self,
-        password: &SecretString,
-        now: Timestamp,
-    ) -> Result<(), IdentityError> {
-        if now < self.locked_until() {
-            return Err(IdentityError::TooManyTries);
-        }
-        if self.password.expose_secret() != password.expose_secret() {
-            self.failures += 1;
-            self.failed_at = now;
-            return Err(IdentityError::NotAuthorized);
-        }
-        self.failures = 0;
-        if self.confirmed {
-            Ok(())
-        } else {
-            Err(IdentityError::NotConfirmed)
-        }
-    }
-
-    fn locked_until(&self) -> Timestamp {
-        match self.failures.checked_sub(FREE_TRIES) {
-            None => self.failed_at,
-            Some(over) => {
-                let wait = SignedDuration::from_secs(1_i64 << over.min(10)).min(LONGEST_WAIT);
-                later(self.failed_at, wait)
-            }
-        }
-    }
-}
-
-/// Uses up a code, or says why it cannot be used.
-fn redeem(slot: &mut Option<Code>, text: &str, now: Timestamp) -> Result<(), IdentityError> {
-    let code = slot.as_mut().ok_or(IdentityError::CodeExpired)?;
-    if code.wrong >= CODE_TRIES {
-        return Err(IdentityError::TooManyTries);
-    }
-    if code.text != text {
-        code.wrong += 1;
-        return Err(IdentityError::CodeMismatch);
-    }
-    if code.expires_at <= now {
-        return Err(IdentityError::CodeExpired);
-    }
-    *slot = None;
-    Ok(())
 }
 
 fn check_password(password: &SecretString) -> Result<(), IdentityError> {
