@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 /// How long something that happens behind the API may take to be seen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The cloud that `FLEET_OUTPUTS` names; `cargo fleet test` starts one and sets it.
 pub struct Cloud {
@@ -45,7 +45,10 @@ pub struct Answer {
 impl Answer {
     /// Status and problem code together, as assertions want them.
     pub fn refusal(&self) -> (u16, &str) {
-        (self.status.as_u16(), self.body["code"].as_str().unwrap_or_default())
+        (
+            self.status.as_u16(),
+            self.body["code"].as_str().unwrap_or_default(),
+        )
     }
 }
 
@@ -54,15 +57,26 @@ impl Cloud {
     ///
     /// # Panics
     /// If there is none: these tests say nothing without it.
-    #[expect(clippy::disallowed_methods, reason = "a test finds its cloud by the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test finds its cloud by the environment"
+    )]
     pub fn running() -> Self {
         runtime::start();
         let path = std::env::var("FLEET_OUTPUTS").expect("a running cloud; use `cargo fleet test`");
         let outputs = std::fs::read_to_string(path).expect("outputs.json");
         let outputs: Value = serde_json::from_str(&outputs).expect("outputs.json is JSON");
         let text = |name: &str| outputs[name].as_str().expect(name).to_owned();
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().expect("a client");
-        Self { http, api_url: text("api_url"), emulator_url: text("emulator_url"), outputs }
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .expect("a client");
+        Self {
+            http,
+            api_url: text("api_url"),
+            emulator_url: text("emulator_url"),
+            outputs,
+        }
     }
 
     /// Kills a process of this function, as hard as it can be, if one runs.
@@ -73,10 +87,13 @@ impl Cloud {
             let environment = String::from_utf8_lossy(&environment).into_owned();
             // Of this cloud, not of another one that runs beside it.
             let variables: Vec<&str> = environment.split('\0').collect();
-            let ours = variables.contains(&format!("AWS_ENDPOINT_URL={}", self.emulator_url).as_str());
+            let ours =
+                variables.contains(&format!("AWS_ENDPOINT_URL={}", self.emulator_url).as_str());
             if ours && variables.contains(&format!("AWS_LAMBDA_FUNCTION_NAME={name}").as_str()) {
                 let id = process.file_name().to_string_lossy().into_owned();
-                let killed = std::process::Command::new("kill").args(["-9", &id]).status();
+                let killed = std::process::Command::new("kill")
+                    .args(["-9", &id])
+                    .status();
                 assert!(killed.is_ok(), "kill -9 {id}");
                 return;
             }
@@ -93,25 +110,34 @@ impl Cloud {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.expect("a body");
-        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
     }
 
     /// `POST` with a JSON body, signed in or not.
     pub async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).json(body);
-        self.send(token.into_iter().fold(request, RequestBuilder::bearer_auth)).await
+        self.send(token.into_iter().fold(request, RequestBuilder::bearer_auth))
+            .await
     }
 
     /// `GET`, signed in or not.
     pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
         let request = self.request(Method::GET, path);
-        self.send(token.into_iter().fold(request, RequestBuilder::bearer_auth)).await
+        self.send(token.into_iter().fold(request, RequestBuilder::bearer_auth))
+            .await
     }
 
     /// What a link leads to.
     pub async fn follow(&self, link: &str) -> (StatusCode, Vec<u8>) {
         let response = self.http.get(link).send().await.expect("an answer");
-        (response.status(), response.bytes().await.expect("a body").to_vec())
+        (
+            response.status(),
+            response.bytes().await.expect("a body").to_vec(),
+        )
     }
 
     /// Waits until something is there.
@@ -132,11 +158,22 @@ impl Cloud {
     pub async fn code_for(&self, email: &str) -> String {
         self.wait_for("code", async || {
             let mailbox = format!("{}/_ministack/ses/messages", self.emulator_url);
-            let mail: Value = self.http.get(mailbox).send().await.ok()?.json().await.ok()?;
+            let mail: Value = self
+                .http
+                .get(mailbox)
+                .send()
+                .await
+                .ok()?
+                .json()
+                .await
+                .ok()?;
             // By account; a local cloud has one.
             let accounts = mail["messages"].as_object()?.values();
             let messages: Vec<&Value> = accounts.filter_map(Value::as_array).flatten().collect();
-            let mine = messages.iter().rev().find(|message| message.to_string().contains(email))?;
+            let mine = messages
+                .iter()
+                .rev()
+                .find(|message| message.to_string().contains(email))?;
             digits(&mine.to_string().replace(email, ""))
         })
         .await
@@ -148,19 +185,41 @@ impl Cloud {
         let password = "Correct-Horse-7-Battery".to_owned();
         let new = json!({"email": email, "password": password, "name": name, "locale": "es"});
         let signed_up = self.post("/v1/auth/signup", None, &new).await;
-        assert_eq!(signed_up.status, StatusCode::CREATED, "{:?}", signed_up.body);
+        assert_eq!(
+            signed_up.status,
+            StatusCode::CREATED,
+            "{:?}",
+            signed_up.body
+        );
         let code = self.code_for(&email).await;
-        let confirmed = self.post("/v1/auth/confirm", None, &json!({"email": email, "code": code})).await;
+        let confirmed = self
+            .post(
+                "/v1/auth/confirm",
+                None,
+                &json!({"email": email, "code": code}),
+            )
+            .await;
         assert_eq!(confirmed.body, json!({"status": "confirmed"}));
         self.sign_in(email, password).await
     }
 
     /// Signs in.
     pub async fn sign_in(&self, email: String, password: String) -> Person {
-        let tokens = self.post("/v1/auth/login", None, &json!({"email": email, "password": password})).await;
+        let tokens = self
+            .post(
+                "/v1/auth/login",
+                None,
+                &json!({"email": email, "password": password}),
+            )
+            .await;
         assert_eq!(tokens.status, StatusCode::OK, "{:?}", tokens.body);
         let text = |name: &str| tokens.body[name].as_str().expect(name).to_owned();
-        Person { email, password, access: text("access_token"), refresh: text("refresh_token") }
+        Person {
+            email,
+            password,
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+        }
     }
 }
 
@@ -173,7 +232,7 @@ fn digits(text: &str) -> Option<String> {
 /// Something that no other test and no earlier run has used.
 fn unique() -> String {
     let ids = ports::ids::RandomIds::shared();
-    ids.octets::<8>().iter().map(|octet| format!("{octet:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(ids.octets()))
 }
 
 /// A valid invoice.

@@ -8,7 +8,10 @@ use crate::fleet::Fleet;
 /// The description of the whole fleet.
 pub fn description() -> OpenApi {
     let mut apis = Fleet::new().apis().into_iter();
-    let mut whole = apis.next().map(|api| api.description().clone()).unwrap_or_default();
+    let mut whole = apis
+        .next()
+        .map(|api| api.description().clone())
+        .unwrap_or_default();
     for api in apis {
         whole.merge(api.description().clone());
     }
@@ -20,5 +23,6 @@ pub fn access() -> Vec<(String, Access)> {
     let fleet = Fleet::new();
     let apis = fleet.apis();
     let rows = apis.iter().flat_map(|api| api.access().rows());
-    rows.map(|(method, path, access)| (format!("{method} {path}"), access.clone())).collect()
+    rows.map(|(method, path, access)| (format!("{method} {path}"), access.clone()))
+        .collect()
 }

@@ -67,7 +67,10 @@ pub struct Person {
 impl Person {
     /// The `Authorization` header.
     pub fn bearer(&self) -> String {
-        format!("Bearer {}", self.tokens["access_token"].as_str().unwrap_or_default())
+        format!(
+            "Bearer {}",
+            self.tokens["access_token"].as_str().unwrap_or_default()
+        )
     }
 }
 
@@ -84,8 +87,10 @@ impl Fleet {
         let ids: Arc<dyn Ids> = SequentialIds::shared();
         let settings = PoolSettings::default();
         let verifier = Verifier::new(settings.issuer.clone(), settings.client_id.clone());
-        let identity = MemoryIdentity::with_settings(clock.clone(), ids.clone(), pool::mint(), settings);
-        let [auth_table, users_table, documents_table, requests] = std::array::from_fn(|_| MemoryTable::shared());
+        let identity =
+            MemoryIdentity::with_settings(clock.clone(), ids.clone(), pool::mint(), settings);
+        let [auth_table, users_table, documents_table, requests] =
+            std::array::from_fn(|_| MemoryTable::shared());
         let (blobs, secrets) = (MemoryBlobs::shared(clock.clone()), MemorySecrets::shared());
         secrets.set(SECRET, "the secret of these tests");
         let auth = Auth {
@@ -97,8 +102,12 @@ impl Fleet {
             clock: clock.clone(),
             ids: ids.clone(),
         };
-        let users =
-            Users { table: users_table.clone(), accounts: auth_table.clone(), clock: clock.clone(), ids: ids.clone() };
+        let users = Users {
+            table: users_table.clone(),
+            accounts: auth_table.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
         let documents = Documents {
             table: documents_table.clone(),
             blobs: blobs.clone(),
@@ -115,7 +124,11 @@ impl Fleet {
             recent: Recent::default(),
         };
         Self {
-            platform: Platform { requests, clock: clock.clone(), ids },
+            platform: Platform {
+                requests,
+                clock: clock.clone(),
+                ids,
+            },
             auth: Arc::new(auth),
             users: Arc::new(users),
             documents: Arc::new(documents),
@@ -132,7 +145,9 @@ impl Fleet {
 
     /// The APIs, wired as their binaries wire them.
     pub fn apis(&self) -> Vec<Api> {
-        let health = Arc::new(Health { requests: self.platform.requests.clone() });
+        let health = Arc::new(Health {
+            requests: self.platform.requests.clone(),
+        });
         [
             auth::api::routes(self.auth.clone(), &self.platform),
             users::api::routes(self.users.clone()),
@@ -140,14 +155,20 @@ impl Fleet {
             platform::api::routes(health),
         ]
         .into_iter()
-        .map(|routes| Api::new(routes, self.platform.clone()).expect("every route says who may call it"))
+        .map(|routes| {
+            Api::new(routes, self.platform.clone()).expect("every route says who may call it")
+        })
         .collect()
     }
 
     /// Sends a call through the gateway: the authorizer first, then the API that has the route.
     pub async fn send(&self, call: Call) -> Answer {
         let question: Question = serde_json::from_value(call.event()).expect("a gateway event");
-        let verdict = self.authorizer.answer(&question).await.expect("an authorizer that works");
+        let verdict = self
+            .authorizer
+            .answer(&question)
+            .await
+            .expect("an authorizer that works");
         let context = serde_json::to_value(&verdict.context).expect("a context");
         let call = call.authorized(context);
         let mut answer = None;
@@ -182,16 +203,33 @@ impl Fleet {
         assert_eq!(self.post("/v1/auth/signup", None, &new).await.status, 201);
         let address: Email = email.parse().expect("an address");
         let code = self.identity.code_for(&address).expect("a code");
-        let confirmed = self.post("/v1/auth/confirm", None, &json!({"email": email, "code": code})).await;
+        let confirmed = self
+            .post(
+                "/v1/auth/confirm",
+                None,
+                &json!({"email": email, "code": code}),
+            )
+            .await;
         assert_eq!(confirmed.status, 200);
-        let tokens = self.post("/v1/auth/login", None, &json!({"email": email, "password": PASSWORD})).await;
+        let tokens = self
+            .post(
+                "/v1/auth/login",
+                None,
+                &json!({"email": email, "password": PASSWORD}),
+            )
+            .await;
         assert_eq!(tokens.status, 200, "{:?}", tokens.json());
-        Person { email: email.to_owned(), tokens: tokens.json() }
+        Person {
+            email: email.to_owned(),
+            tokens: tokens.json(),
+        }
     }
 
     /// Brings what the tables announced to the bus, as the streams and `outbox` do.
     pub async fn publish(&self) -> Vec<Envelope> {
-        let outbox = Outbox { bus: self.bus.clone() };
+        let outbox = Outbox {
+            bus: self.bus.clone(),
+        };
         for table in [&self.auth_table, &self.users_table, &self.documents_table] {
             let changes: Vec<Change> = table.take_changes().iter().map(change).collect();
             outbox.publish(&changes).await.expect("a bus that works");
@@ -208,7 +246,9 @@ impl Fleet {
 }
 
 fn signed(call: Call, by: Option<&Person>) -> Call {
-    by.into_iter().fold(call, |call, person| call.header("authorization", &person.bearer()))
+    by.into_iter().fold(call, |call, person| {
+        call.header("authorization", &person.bearer())
+    })
 }
 
 /// A stream's record of a row.
@@ -216,12 +256,20 @@ fn change(item: &Item) -> Change {
     let mut row = item.attributes.clone();
     row.insert("pk".to_owned(), json!(item.key.pk));
     row.insert("sk".to_owned(), json!(item.key.sk));
-    Change { position: Position(item.key.sk.clone()), row: Some(row) }
+    Change {
+        position: Position(item.key.sk.clone()),
+        row: Some(row),
+    }
 }
 
 /// The companion program, beside the test's own binary.
 fn renderer() -> PathBuf {
     let test = std::env::current_exe().expect("a test binary");
-    let profile = test.ancestors().find(|path| path.file_name().is_some_and(|name| name == "deps"));
-    profile.and_then(Path::parent).expect("target/…/deps").join("documents-render")
+    let profile = test
+        .ancestors()
+        .find(|path| path.file_name().is_some_and(|name| name == "deps"));
+    profile
+        .and_then(Path::parent)
+        .expect("target/…/deps")
+        .join("documents-render")
 }

@@ -20,19 +20,30 @@ impl Template {
     }
 
     fn resources(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0["Resources"].as_mapping().into_iter().flatten().filter_map(|(name, r)| Some((name.as_str()?, r)))
+        self.0["Resources"]
+            .as_mapping()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, r)| Some((name.as_str()?, r)))
     }
 
     fn of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-        self.resources().filter(move |(_, resource)| resource["Type"] == kind)
+        self.resources()
+            .filter(move |(_, resource)| resource["Type"] == kind)
     }
 
     /// Every function: the name of its binary, and its logical id.
     pub fn functions(&self) -> BTreeMap<String, &str> {
         self.of_type("AWS::Serverless::Function")
             .map(|(name, function)| {
-                let code = function["Properties"]["CodeUri"].as_str().expect("a CodeUri");
-                let binary = code.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+                let code = function["Properties"]["CodeUri"]
+                    .as_str()
+                    .expect("a CodeUri");
+                let binary = code
+                    .trim_end_matches('/')
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default();
                 (binary.to_owned(), name)
             })
             .collect()
@@ -50,7 +61,11 @@ impl Template {
     /// What a function acts as.
     pub fn role(&self, function: &str) -> String {
         let role = &self.function(function)["Role"];
-        if role.is_null() { format!("{function}Role") } else { format!("{:?}", untagged(role)) }
+        if role.is_null() {
+            format!("{function}Role")
+        } else {
+            format!("{:?}", untagged(role))
+        }
     }
 
     /// Every HTTP route as `METHOD /path`, without the catch-all.
@@ -60,29 +75,48 @@ impl Template {
 
     /// The routes that no authorizer is asked about.
     pub fn public_routes(&self) -> BTreeSet<String> {
-        self.http_events().filter(|(_, event)| event["Auth"]["Authorizer"] == "NONE").map(|(route, _)| route).collect()
+        self.http_events()
+            .filter(|(_, event)| event["Auth"]["Authorizer"] == "NONE")
+            .map(|(route, _)| route)
+            .collect()
     }
 
     fn http_events(&self) -> impl Iterator<Item = (String, &Value)> {
         self.of_type("AWS::Serverless::Function")
-            .flat_map(|(_, function)| function["Properties"]["Events"].as_mapping().into_iter().flatten())
+            .flat_map(|(_, function)| {
+                function["Properties"]["Events"]
+                    .as_mapping()
+                    .into_iter()
+                    .flatten()
+            })
             .filter(|(_, event)| event["Type"] == "HttpApi")
             .map(|(_, event)| &event["Properties"])
             .filter(|event| event["Path"] != "$default" && !event["Path"].is_null())
             .map(|event| {
                 let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-                (format!("{} {}", text("Method").to_uppercase(), text("Path")), event)
+                (
+                    format!("{} {}", text("Method").to_uppercase(), text("Path")),
+                    event,
+                )
             })
     }
 
     /// The actions that each role or managed policy allows.
     pub fn actions(&self) -> Vec<(String, Vec<String>)> {
-        let roles = self.of_type("AWS::IAM::Role").chain(self.of_type("AWS::IAM::ManagedPolicy"));
+        let roles = self
+            .of_type("AWS::IAM::Role")
+            .chain(self.of_type("AWS::IAM::ManagedPolicy"));
         let mut found = Vec::new();
         for (name, resource) in roles.chain(self.of_type("AWS::Serverless::Function")) {
             let properties = &resource["Properties"];
             let inline = properties["Policies"].as_sequence().into_iter().flatten();
-            let documents = inline.map(|p| if p["PolicyDocument"].is_null() { p } else { &p["PolicyDocument"] });
+            let documents = inline.map(|p| {
+                if p["PolicyDocument"].is_null() {
+                    p
+                } else {
+                    &p["PolicyDocument"]
+                }
+            });
             for document in documents.chain([&properties["PolicyDocument"]]) {
                 for statement in document["Statement"].as_sequence().into_iter().flatten() {
                     found.push((name.to_owned(), texts(&statement["Action"])));
@@ -98,15 +132,27 @@ impl Template {
         for (name, function) in self.of_type("AWS::Serverless::Function") {
             let properties = &function["Properties"];
             let default = &self.0["Globals"]["Function"]["Timeout"];
-            let timeout = properties["Timeout"].as_u64().or(default.as_u64()).expect("a time-out");
+            let timeout = properties["Timeout"]
+                .as_u64()
+                .or(default.as_u64())
+                .expect("a time-out");
             for (_, event) in properties["Events"].as_mapping().into_iter().flatten() {
                 if event["Type"] != "SQS" {
                     continue;
                 }
-                let arn = untagged(&event["Properties"]["Queue"]).as_str().expect("a queue").to_owned();
+                let arn = untagged(&event["Properties"]["Queue"])
+                    .as_str()
+                    .expect("a queue")
+                    .to_owned();
                 let queue = arn.trim_end_matches(".Arn").to_owned();
-                let visibility = self.0["Resources"][queue.as_str()]["Properties"]["VisibilityTimeout"].as_u64();
-                found.push((name.to_owned(), timeout, queue, visibility.expect("a visibility time-out")));
+                let visibility =
+                    self.0["Resources"][queue.as_str()]["Properties"]["VisibilityTimeout"].as_u64();
+                found.push((
+                    name.to_owned(),
+                    timeout,
+                    queue,
+                    visibility.expect("a visibility time-out"),
+                ));
             }
         }
         found
@@ -121,12 +167,22 @@ fn untagged(value: &Value) -> &Value {
 }
 
 fn keys(mapping: &Value) -> BTreeSet<String> {
-    mapping.as_mapping().into_iter().flatten().filter_map(|(key, _)| key.as_str().map(str::to_owned)).collect()
+    mapping
+        .as_mapping()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, _)| key.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(one) => vec![one.clone()],
-        many => many.as_sequence().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+        many => many
+            .as_sequence()
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect(),
     }
 }

@@ -81,7 +81,10 @@ fn only_aws_names_an_sdk_and_only_runtime_names_lambda() {
             let sdk = dependency.starts_with("aws-sdk-") || dependency == "aws-config";
             assert!(!sdk || name == "aws", "{name} names {dependency}");
             let lambda = dependency.starts_with("lambda_") || dependency == "aws_lambda_events";
-            assert!(!lambda || allowed.contains(&name.as_str()), "{name} names {dependency}");
+            assert!(
+                !lambda || allowed.contains(&name.as_str()),
+                "{name} names {dependency}"
+            );
         }
     }
 }

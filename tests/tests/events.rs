@@ -13,7 +13,9 @@ fn folder() -> PathBuf {
 }
 
 fn samples(function: &str) -> Vec<(PathBuf, Value)> {
-    let files = std::fs::read_dir(folder().join(function)).expect("a folder of samples").flatten();
+    let files = std::fs::read_dir(folder().join(function))
+        .expect("a folder of samples")
+        .flatten();
     files
         .map(|file| {
             let text = std::fs::read_to_string(file.path()).expect("a sample");
@@ -41,12 +43,22 @@ async fn the_samples_of_the_apis_reach_a_route_and_cause_no_failure() {
         for (path, event) in samples(function) {
             let mut statuses = Vec::new();
             for api in fleet.apis() {
-                statuses.push(Call::of_event(&event).send(&api.router()).await.status.as_u16());
+                statuses.push(
+                    Call::of_event(&event)
+                        .send(&api.router())
+                        .await
+                        .status
+                        .as_u16(),
+                );
             }
             // One API has the route; the caller of the samples has no account in an empty fleet.
             let answered = statuses.iter().filter(|status| **status != 404).count();
             assert_eq!(answered, 1, "{}: {statuses:?}", path.display());
-            assert!(statuses.iter().all(|status| *status < 500), "{}: {statuses:?}", path.display());
+            assert!(
+                statuses.iter().all(|status| *status < 500),
+                "{}: {statuses:?}",
+                path.display()
+            );
         }
     }
 }
@@ -54,7 +66,11 @@ async fn the_samples_of_the_apis_reach_a_route_and_cause_no_failure() {
 #[test]
 fn the_samples_of_the_worker_are_events() {
     for (path, batch) in samples("users-worker") {
-        assert!(!events_of(&batch).expect("a batch of events").is_empty(), "{}", path.display());
+        assert!(
+            !events_of(&batch).expect("a batch of events").is_empty(),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -62,7 +78,11 @@ fn the_samples_of_the_worker_are_events() {
 fn the_samples_of_the_outbox_announce_events() {
     for (path, batch) in samples("outbox") {
         for change in changes_of(&batch).expect("a batch of changes") {
-            assert!(change.envelope().expect("an event row").is_ok(), "{}", path.display());
+            assert!(
+                change.envelope().expect("an event row").is_ok(),
+                "{}",
+                path.display()
+            );
         }
     }
 }

@@ -275,7 +275,7 @@ async fn the_description_and_its_page_are_served() {
 async fn functions_killed_in_the_middle_lose_and_double_nothing() {
     let cloud = Cloud::running();
     let ana = cloud.person("muerte").await;
-    let wanted = 12;
+    let wanted = 6;
 
     for n in 0..wanted {
         // The request and the killing race; whoever wins, the caller repeats until it is answered.

@@ -27,7 +27,7 @@ fn binaries() -> BTreeMap<String, String> {
             let name = file
                 .path()
                 .file_stem()
-                .unwrap()
+                .expect("a name")
                 .to_string_lossy()
                 .into_owned();
             found.insert(

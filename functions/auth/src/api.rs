@@ -209,6 +209,10 @@ struct LogoutParams {
 
 type Answer<T> = Result<(StatusCode, axum::Json<T>), Problem>;
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is the last word of every handler, whose type says that it may fail"
+)]
 fn answer<T>(status: StatusCode, body: T) -> Answer<T> {
     Ok((status, axum::Json(body)))
 }

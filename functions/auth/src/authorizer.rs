@@ -88,7 +88,10 @@ pub struct Authorizer {
 
 /// What was read about sessions and members in the last seconds.
 #[derive(Debug, Default)]
-pub struct Recent(Mutex<HashMap<(Id<Session>, Option<Id<Organisation>>), (Timestamp, Found)>>);
+pub struct Recent(Mutex<HashMap<Asked, (Timestamp, Found)>>);
+
+/// What was asked: a session, and the organisation that it wants to act for.
+type Asked = (Id<Session>, Option<Id<Organisation>>);
 
 /// What the tables say of a session: who its person is and what they are.
 type Found = Result<Caller, &'static str>;

@@ -193,7 +193,7 @@ mod tests {
                     .unwrap()
                     .is_ok()
             );
-            clock.advance(Duration::from_secs(60));
+            clock.advance(Duration::from_mins(1));
         }
 
         assert_eq!(told.asked(), 1);
@@ -247,11 +247,11 @@ mod tests {
         assert_eq!(verify().await, Ok(true));
 
         told.say(None);
-        clock.advance(Duration::from_secs(23 * 3600));
+        clock.advance(Duration::from_hours(23));
         assert_eq!(verify().await, Ok(true));
         assert_eq!(told.asked(), 2);
 
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert_eq!(verify().await, Err(NoKeys));
     }
 

@@ -22,8 +22,9 @@ pub async fn paced<T>(clock: &dyn Clock, quantum: Duration, work: impl Future<Ou
     // A clock that was set back meanwhile counts as no time at all.
     let spent = Duration::try_from(clock.now().duration_since(begun)).unwrap_or_default();
     let into_quantum = spent.as_nanos() % quantum.as_nanos().max(1);
-    let rest =
-        u64::try_from(into_quantum).map_or(quantum, |nanos| quantum - Duration::from_nanos(nanos));
+    let rest = u64::try_from(into_quantum).map_or(quantum, |nanos| {
+        quantum.saturating_sub(Duration::from_nanos(nanos))
+    });
     clock.sleep(rest).await;
     outcome
 }

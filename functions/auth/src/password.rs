@@ -70,7 +70,9 @@ impl Auth {
             Err(IdentityError::Port(error)) => return Err(error.into()),
             Err(refusal) => Some(refusal),
         };
-        let Some(user) = user else { return Err(AuthError::InvalidCode) };
+        let Some(user) = user else {
+            return Err(AuthError::InvalidCode);
+        };
         let was_set = match &refusal {
             None => true,
             Some(IdentityError::CodeExpired) => self.is_password(email, password).await,
@@ -79,7 +81,8 @@ impl Auth {
         match refusal {
             Some(refusal) if !was_set => {
                 if before.is_some() && !was_cut {
-                    self.settle(user, email, &fallback, Fact::ResetRefused).await?;
+                    self.settle(user, email, &fallback, Fact::ResetRefused)
+                        .await?;
                 }
                 Err(wrong_code("reset_password", refusal))
             }

@@ -239,6 +239,7 @@ mod tests {
     use super::*;
     use crate::world::{PASSWORD, World, address, later, new_user, origin};
     use domain::Event;
+    use ports::clock::Clock;
     use ports::faults::Fault;
     use ports::identity::totp;
 

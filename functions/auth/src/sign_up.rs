@@ -46,10 +46,14 @@ impl Auth {
             name: name.clone(),
             locale,
         };
-        let fallback = Fallback { name: Some(name), locale };
+        let fallback = Fallback {
+            name: Some(name),
+            locale,
+        };
         match self.identity.sign_up(&credentials).await {
             Ok(subject) => {
-                self.settle(Id::new(subject), &email, &fallback, Fact::SignedUp).await?;
+                self.settle(Id::new(subject), &email, &fallback, Fact::SignedUp)
+                    .await?;
                 Ok(Id::new(subject))
             }
             Err(IdentityError::Taken) => self.tell_owner(&email, &fallback).await,
@@ -61,7 +65,11 @@ impl Auth {
     /// Sends what helps the owner of an address: the code again if it was never confirmed, otherwise a
     /// code for a new password, in a message that says that there is an account.
     async fn tell_owner(&self, email: &Email, fallback: &Fallback) -> Result<Id<User>, AuthError> {
-        let subject = self.identity.subject(email).await.map_err(|error| unexpected("subject", error))?;
+        let subject = self
+            .identity
+            .subject(email)
+            .await
+            .map_err(|error| unexpected("subject", error))?;
         match self.identity.resend(email).await {
             Err(IdentityError::AlreadyConfirmed) => self.send_reset_code(email).await?,
             sent => {

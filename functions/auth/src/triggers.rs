@@ -1,4 +1,4 @@
-//! The words of the user pool's mail, in the reader's language (Cognito's CustomMessage trigger).
+//! The words of the user pool's mail, in the reader's language (Cognito's `CustomMessage` trigger).
 //!
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-custom-message.html>
 

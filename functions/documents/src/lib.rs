@@ -46,7 +46,7 @@ use renderer::Renderer;
 use template::Template;
 
 /// How long a download link is valid: the longest that the fleet allows.
-const LINK_VALID: Duration = Duration::from_secs(15 * 60);
+const LINK_VALID: Duration = Duration::from_mins(15);
 
 /// Makes, finds and deletes documents.
 pub struct Documents {
@@ -316,9 +316,9 @@ fn date_of(data: &Value) -> Timestamp {
         .as_str()
         .or(data["date"].as_str())
         .unwrap_or_default();
-    let date = text.parse::<Date>().unwrap_or(Date::constant(1970, 1, 1));
+    let day = text.parse::<Date>().unwrap_or(Date::constant(1970, 1, 1));
     Offset::UTC
-        .to_timestamp(date.at(0, 0, 0, 0))
+        .to_timestamp(day.at(0, 0, 0, 0))
         .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
@@ -330,7 +330,7 @@ mod tests {
     fn the_name_and_date_of_a_file_come_from_its_data() {
         let [spanish, english] = Template::Letter.samples();
         let of = |data: &Value| {
-            job(
+            job_of(
                 Template::Letter,
                 check(Template::Letter, data.clone()).unwrap(),
             )

@@ -48,7 +48,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Event, Id};
+    use domain::Event;
     use ports::bus::MemoryBus;
     use ports::faults::Fault;
     use ports::ids::SequentialIds;
@@ -59,7 +59,7 @@ mod tests {
 
     fn event_row(n: u128) -> Change {
         let origin = Origin {
-            org: Id::new(Default::default()),
+            org: "org_00000000000000000000000000000001".parse().unwrap(),
             trace: None,
             causation: None,
         };
@@ -133,7 +133,11 @@ mod tests {
         let bus = MemoryBus::shared();
         let outbox = Outbox { bus: bus.clone() };
         let mut broken = event_row(2);
-        broken.row.as_mut().unwrap().insert("envelope".into(), json!({}));
+        broken
+            .row
+            .as_mut()
+            .unwrap()
+            .insert("envelope".into(), json!({}));
 
         let (index, _) = outbox
             .publish(&[event_row(1), broken, event_row(3)])

@@ -4,7 +4,7 @@ use domain::id::{Id, User};
 use domain::{Account, Caller, Email, Event, Locale};
 use jiff::Timestamp;
 use ports::outbox::{self, Origin};
-use ports::table::{If, Item, Key, Write, WriteError};
+use ports::table::{If, Key, Write, WriteError};
 use runtime::trace;
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,7 @@
 //! Profiles and organisations as their owner sees them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use domain::id::Id;
@@ -23,7 +25,10 @@ struct World {
 
 async fn world() -> World {
     let (table, accounts) = (MemoryTable::shared(), MemoryTable::shared());
-    let (clock, ids) = (ManualClock::at_text("2026-01-02T03:04:05Z"), SequentialIds::shared());
+    let (clock, ids) = (
+        ManualClock::at_text("2026-01-02T03:04:05Z"),
+        SequentialIds::shared(),
+    );
     let account = Account {
         user: "usr_00000000000000000000000000000001".parse().unwrap(),
         organisation: "org_00000000000000000000000000000002".parse().unwrap(),
@@ -36,9 +41,21 @@ async fn world() -> World {
         not_before: None,
     };
     let row = Item::new(Key::new(account.user, Account::SORT), &account);
-    accounts.write(vec![Write::Put(row, If::Absent)]).await.unwrap();
-    let users = Arc::new(Users { table: table.clone(), accounts, clock: clock.clone(), ids: ids.clone() });
-    let platform = Platform { requests: MemoryTable::shared(), clock, ids };
+    accounts
+        .write(vec![Write::Put(row, If::Absent)])
+        .await
+        .unwrap();
+    let users = Arc::new(Users {
+        table: table.clone(),
+        accounts,
+        clock: clock.clone(),
+        ids: ids.clone(),
+    });
+    let platform = Platform {
+        requests: MemoryTable::shared(),
+        clock,
+        ids,
+    };
     let caller = Caller::new(
         account.user,
         account.organisation,
@@ -46,7 +63,12 @@ async fn world() -> World {
         PlatformRole::User,
         Some(OrganisationRole::Owner),
     );
-    World { api: Api::new(users::api::routes(users.clone()), platform).unwrap(), users, table, caller }
+    World {
+        api: Api::new(users::api::routes(users.clone()), platform).unwrap(),
+        users,
+        table,
+        caller,
+    }
 }
 
 impl World {
@@ -55,8 +77,15 @@ impl World {
     }
 
     async fn events(&self) -> Vec<Value> {
-        let rows = self.table.query(&Query::prefix(self.caller.user, "event#")).await.unwrap();
-        rows.items.into_iter().map(|row| row.attributes["envelope"].clone()).collect()
+        let rows = self
+            .table
+            .query(&Query::prefix(self.caller.user, "event#"))
+            .await
+            .unwrap();
+        rows.items
+            .into_iter()
+            .map(|row| row.attributes["envelope"].clone())
+            .collect()
     }
 }
 
@@ -100,7 +129,10 @@ async fn event_and_first_request_together_make_one_profile_in_any_order() {
 
     let events = world.events().await;
     assert_eq!(events.len(), 1, "{events:?}");
-    assert_eq!((&events[0]["type"], &events[0]["causation"]), (&json!("users.created"), &json!(event.id)));
+    assert_eq!(
+        (&events[0]["type"], &events[0]["causation"]),
+        (&json!("users.created"), &json!(event.id))
+    );
 }
 
 #[tokio::test]
@@ -112,7 +144,10 @@ async fn a_lost_acknowledgement_makes_no_second_profile() {
     let failed = world.send(Call::get("/v1/users/me")).await;
     let again = world.send(Call::get("/v1/users/me")).await;
 
-    assert_eq!((failed.status.as_u16(), again.status), (503, StatusCode::OK));
+    assert_eq!(
+        (failed.status.as_u16(), again.status),
+        (503, StatusCode::OK)
+    );
     assert_eq!(world.events().await.len(), 1);
 }
 
@@ -121,9 +156,18 @@ async fn a_change_is_seen_and_announced_with_the_names_of_its_fields() {
     let world = world().await;
     let patch = json!({"name": "Ana María", "time_zone": "Europe/Madrid"});
 
-    let changed = world.send(Call::new("PATCH", "/v1/users/me").json(&patch).header("if-match", "\"v1\"")).await;
+    let changed = world
+        .send(
+            Call::new("PATCH", "/v1/users/me")
+                .json(&patch)
+                .header("if-match", "\"v1\""),
+        )
+        .await;
 
-    assert_eq!((changed.status, changed.header("etag")), (StatusCode::OK, Some("\"v2\"")));
+    assert_eq!(
+        (changed.status, changed.header("etag")),
+        (StatusCode::OK, Some("\"v2\""))
+    );
     assert_eq!(changed.json()["name"], "Ana María");
     let last = world.events().await.pop().unwrap();
     assert_eq!(last["data"]["fields"], json!(["name", "time_zone"]));
@@ -132,14 +176,23 @@ async fn a_change_is_seen_and_announced_with_the_names_of_its_fields() {
 #[tokio::test]
 async fn a_change_of_an_old_reading_is_refused() {
     let world = world().await;
-    world.send(Call::new("PATCH", "/v1/users/me").json(&json!({"name": "B"}))).await;
+    world
+        .send(Call::new("PATCH", "/v1/users/me").json(&json!({"name": "B"})))
+        .await;
 
     let refused = world
-        .send(Call::new("PATCH", "/v1/users/me").json(&json!({"name": "C"})).header("if-match", "\"v1\""))
+        .send(
+            Call::new("PATCH", "/v1/users/me")
+                .json(&json!({"name": "C"}))
+                .header("if-match", "\"v1\""),
+        )
         .await;
 
     assert_eq!(refused.code().as_deref(), Some("version_mismatch"));
-    assert_eq!(world.send(Call::get("/v1/users/me")).await.json()["name"], "B");
+    assert_eq!(
+        world.send(Call::get("/v1/users/me")).await.json()["name"],
+        "B"
+    );
 }
 
 #[tokio::test]
@@ -147,11 +200,20 @@ async fn every_bad_field_is_named_at_once() {
     let world = world().await;
     let patch = json!({"name": "\u{7}", "time_zone": "Mars/Olympus"});
 
-    let refused = world.send(Call::new("PATCH", "/v1/users/me").json(&patch)).await;
+    let refused = world
+        .send(Call::new("PATCH", "/v1/users/me").json(&patch))
+        .await;
 
-    let pointers: Vec<Value> =
-        refused.json()["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
-    assert_eq!((refused.status.as_u16(), pointers), (422, vec![json!("/name"), json!("/time_zone")]));
+    let pointers: Vec<Value> = refused.json()["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["pointer"].clone())
+        .collect();
+    assert_eq!(
+        (refused.status.as_u16(), pointers),
+        (422, vec![json!("/name"), json!("/time_zone")])
+    );
 }
 
 #[tokio::test]

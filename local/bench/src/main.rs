@@ -190,23 +190,17 @@ async fn invoice(binaries: &Path, runs: usize) -> Outcome {
     let renderer = Renderer::new(binaries.join("documents-render"));
     let mut taken = Vec::new();
     let first = Instant::now();
-    let rendered = renderer
-        .render(&job)
-        .await
-        .during("rendering an invoice")?;
+    let document = renderer.render(&job).await.during("rendering an invoice")?;
     let first = first.elapsed();
     for _ in 0..runs {
         let started = Instant::now();
-        renderer
-            .render(&job)
-            .await
-            .during("rendering an invoice")?;
+        renderer.render(&job).await.during("rendering an invoice")?;
         taken.push(millis(started.elapsed()));
     }
     say(format_args!(
         "\ninvoice to PDF ({} pages, {} octets), {runs} runs",
-        rendered.pages,
-        rendered.pdf.len()
+        document.pages,
+        document.pdf.len()
     ));
     say(format_args!(
         "first {:.1} ms   p50 {:.2} ms   p99 {:.2} ms",

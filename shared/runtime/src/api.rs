@@ -55,8 +55,8 @@ impl Api {
     ///
     /// # Errors
     /// [`Undeclared`] if a route does not say who may call it.
-    pub fn new(routes: OpenApiRouter, platform: Platform) -> Result<Self, Undeclared> {
-        let (router, mut description) = routes.split_for_parts();
+    pub fn new(declared: OpenApiRouter, platform: Platform) -> Result<Self, Undeclared> {
+        let (handlers, mut description) = declared.split_for_parts();
         let access = Arc::new(AccessTable::read(&description)?);
         openapi::finish(&mut description);
         let limiter = Limiter::new(
@@ -69,7 +69,7 @@ impl Api {
             limiter,
             access: access.clone(),
         });
-        let router = router
+        let router = handlers
             .fallback(async || Problem::new(&problem::NOT_FOUND))
             .method_not_allowed_fallback(async || Problem::new(&problem::METHOD_NOT_ALLOWED))
             .layer(middleware::from_fn_with_state(layer, platform_layer));
@@ -148,6 +148,11 @@ impl Layer {
         request: Request,
         next: Next,
     ) -> Response {
+        if context.method == Method::OPTIONS {
+            // A preflight that the gateway's catch-all route passed on: it asks for nothing, and the gateway
+            // writes the headers that it is about.
+            return StatusCode::NO_CONTENT.into_response();
+        }
         let Some(route) = route else {
             return next.run(request).await;
         };

@@ -28,10 +28,6 @@ impl Environment {
         clippy::disallowed_methods,
         reason = "this is the one place that reads the environment"
     )]
-    #[expect(
-        clippy::unused_self,
-        reason = "holding an Environment is the licence to read it"
-    )]
     pub fn optional(self, name: &'static str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }

@@ -328,11 +328,10 @@ impl Answer {
 fn sealing_key(key: &str) -> aead::LessSafeKey {
     let extracted =
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"fleet idempotency answer").extract(key.as_bytes());
-    let unbound = extracted
-        .expand(&[b"aes-256-gcm"], &aead::AES_256_GCM)
-        .map(aead::UnboundKey::from)
-        .unwrap_or_else(|_| unreachable!("HKDF-SHA256 expands to 32 octets"));
-    aead::LessSafeKey::new(unbound)
+    let Ok(expanded) = extracted.expand(&[b"aes-256-gcm"], &aead::AES_256_GCM) else {
+        unreachable!("HKDF-SHA256 expands to 32 octets")
+    };
+    aead::LessSafeKey::new(expanded.into())
 }
 
 fn seal(ids: &dyn Ids, key: &str, answer: &Answer) -> String {

@@ -309,7 +309,11 @@ struct Unspent {
 impl Unspent {
     /// How much of it a window that ends with `slot` still counts.
     fn in_window(self, slot: i64) -> i64 {
-        if self.slot > slot - LIVE && self.slot != slot { self.left } else { 0 }
+        if self.slot > slot - LIVE && self.slot != slot {
+            self.left
+        } else {
+            0
+        }
     }
 }
 
@@ -338,7 +342,9 @@ impl<'a> Window<'a> {
     fn names_before(&self, oldest: i64) -> Vec<String> {
         let base = self.base.unwrap_or(oldest);
         let gone = base..oldest.min(base + LIVE);
-        gone.map(name).filter(|name| self.numbers.contains_key(name)).collect()
+        gone.map(name)
+            .filter(|name| self.numbers.contains_key(name))
+            .collect()
     }
 
     /// The sum as it will be once the window ends with `slot`.
@@ -382,11 +388,7 @@ enum Step {
     /// The window stands at `slot`: add.
     Add { slot: i64 },
     /// The window stands earlier: forget the slots that have left it, and add.
-    Advance {
-        slot: i64,
-        from: Numbers,
-        kept: i64,
-    },
+    Advance { slot: i64, from: Numbers, kept: i64 },
 }
 
 impl Step {
@@ -438,9 +440,13 @@ impl Step {
                     (SUM.to_owned(), kept + want - back),
                     (name(slot), want),
                 ];
-                count.set.extend(back_to.map(|slot| (name(slot), window.in_slot(slot) - back)));
+                count
+                    .set
+                    .extend(back_to.map(|slot| (name(slot), window.in_slot(slot) - back)));
                 count.remove = window.names_before(oldest);
-                count.remove.retain(|gone| count.set.iter().all(|(set, _)| set != gone));
+                count
+                    .remove
+                    .retain(|gone| count.set.iter().all(|(set, _)| set != gone));
             }
         }
         count

@@ -97,7 +97,7 @@ impl Call {
     /// From this address.
     #[must_use]
     pub fn from_ip(mut self, address: &str) -> Self {
-        self.source_ip = address.to_owned();
+        address.clone_into(&mut self.source_ip);
         self
     }
 
@@ -117,7 +117,7 @@ impl Call {
     /// With this context of the authorizer.
     #[must_use]
     pub fn authorized(mut self, context: Value) -> Self {
-        self.authorizer = json!({ "lambda": context });
+        self.authorizer = Value::Object(Map::from_iter([("lambda".to_owned(), context)]));
         self
     }
 

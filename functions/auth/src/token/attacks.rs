@@ -365,6 +365,10 @@ fn hs256(signed: &str) -> String {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of attacks reads best in one piece"
+)]
 fn a_header_that_wants_more_than_a_key_by_name_is_refused() {
     let stranger = Forge::stranger();
     let own_key = with(with(header(), "jwk", stranger.jwk()), "kid", json!(KID));
@@ -583,6 +587,10 @@ fn decoded(part: &str) -> Vec<u8> {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of attacks reads best in one piece"
+)]
 fn a_token_for_somebody_else_is_refused() {
     refused(vec![
         ("no issuer", claims_with("iss", None), Issuer),
@@ -739,6 +747,10 @@ fn id_claims() -> Value {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of attacks reads best in one piece"
+)]
 fn a_token_without_a_proper_time_is_refused() {
     refused(vec![
         ("no end", claims_with("exp", None), Moment),

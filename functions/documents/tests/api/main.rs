@@ -1,6 +1,8 @@
 //! The API over memory ports and the real renderer: requests as the gateway hands them over, answers
 //! as a caller sees them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod cut;
 mod refusals;
 mod samples;

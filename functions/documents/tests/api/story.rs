@@ -44,7 +44,7 @@ async fn a_link_lives_for_a_quarter_of_an_hour_and_a_new_one_can_be_had() {
         .create(&owner(), "letter", &sample(Template::Letter))
         .await
         .body;
-    function.clock.advance(Duration::from_secs(15 * 60));
+    function.clock.advance(Duration::from_mins(15));
 
     let old = function
         .blobs
@@ -101,7 +101,7 @@ async fn the_same_input_gives_the_same_bytes_whenever_it_is_sent() {
         .create(&owner(), "invoice", &sample(Template::Invoice))
         .await
         .body;
-    function.clock.advance(Duration::from_secs(3600));
+    function.clock.advance(Duration::from_hours(1));
 
     let second = function
         .create(&caller(2, "editor"), "invoice", &sample(Template::Invoice))

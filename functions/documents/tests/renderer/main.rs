@@ -1,6 +1,8 @@
 //! The renderer as it runs: the real companion program behind its pipe, and files judged by a validator
 //! and a reader that have nothing in common with the engine that made them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod conformance;
 mod limits;
 mod process;

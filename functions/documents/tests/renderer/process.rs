@@ -53,7 +53,7 @@ async fn one_child_makes_many_documents() {
 
 #[tokio::test]
 async fn a_child_that_a_large_document_has_bloated_is_replaced() {
-    let renderer = renderer().within(Duration::from_secs(60));
+    let renderer = renderer().within(Duration::from_mins(1));
     renderer.warm().await.unwrap();
     let first = renderer.process_id();
     renderer.render(&large_report()).await.unwrap();

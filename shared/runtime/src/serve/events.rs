@@ -1,4 +1,4 @@
-//! Consumes domain events: EventBridge through SQS.
+//! Consumes domain events: `EventBridge` through SQS.
 
 use std::fmt::Display;
 
@@ -60,7 +60,10 @@ where
 /// Every known event of a batch.
 pub(crate) fn events_of(batch: &serde_json::Value) -> Result<Vec<Envelope>, String> {
     let batch = SqsEvent::deserialize(batch).map_err(|e| format!("not a batch: {e}"))?;
-    let bodies = batch.records.iter().filter_map(|message| message.body.as_deref());
+    let bodies = batch
+        .records
+        .iter()
+        .filter_map(|message| message.body.as_deref());
     bodies.filter_map(|body| parse(body).transpose()).collect()
 }
 
@@ -93,7 +96,7 @@ mod tests {
     use serde_json::json;
     use std::sync::Mutex;
 
-    fn message(id: &str, detail_type: &str, detail: serde_json::Value) -> serde_json::Value {
+    fn message(id: &str, detail_type: &str, detail: &serde_json::Value) -> serde_json::Value {
         let body =
             json!({"detail-type": detail_type, "source": "fleet", "detail": detail}).to_string();
         json!({"messageId": id, "body": body, "attributes": {}, "messageAttributes": {}})
@@ -108,9 +111,9 @@ mod tests {
             "type": "auth.user_confirmed", "data": {"user": "usr_00000000000000000000000000000001"}
         });
         let records = [
-            message("known", "auth.user_confirmed", good),
-            message("newer", "auth.something_new", json!({})),
-            message("broken", "auth.user_confirmed", json!({"id": 1})),
+            message("known", "auth.user_confirmed", &good),
+            message("newer", "auth.something_new", &json!({})),
+            message("broken", "auth.user_confirmed", &json!({"id": 1})),
         ];
         let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
         let traces = Mutex::new(Vec::new());

@@ -1,4 +1,4 @@
-//! Answers EventBridge Scheduler.
+//! Answers `EventBridge` Scheduler.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Consumes ordered streams (DynamoDB, Kinesis): stops at the first record that was not done and says
+//! Consumes ordered streams (`DynamoDB`, Kinesis): stops at the first record that was not done and says
 //! so, because what follows it may not overtake it.
 
 use std::fmt::Display;
