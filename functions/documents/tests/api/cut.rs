@@ -5,7 +5,7 @@ use lambda_http::http::StatusCode;
 use ports::faults::Fault;
 use serde_json::{Value, json};
 
-use crate::{Function, event, owner, sample};
+use crate::{Function, announced, event, owner, sample};
 
 fn request() -> Value {
     let body = json!({ "template": "letter", "data": sample(Template::Letter) });
@@ -36,7 +36,7 @@ fn rendered(function: &Function) -> usize {
         .table
         .rows()
         .iter()
-        .filter(|row| row.attributes["type"] == "documents.rendered")
+        .filter(|row| announced(row) == "documents.rendered")
         .count()
 }
 
@@ -106,7 +106,7 @@ async fn a_delete_cut_anywhere_leaves_neither_row_nor_file() {
                 .table
                 .rows()
                 .into_iter()
-                .filter(|r| r.attributes["type"] == "documents.deleted");
+                .filter(|row| announced(row) == "documents.deleted");
             assert_eq!(deleted.count(), 1, "{fault:?} at {call}");
         }
     }

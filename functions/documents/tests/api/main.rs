@@ -21,6 +21,7 @@ use lambda_http::http::{HeaderMap, Request, StatusCode};
 use ports::blobs::MemoryBlobs;
 use ports::clock::{Clock, ManualClock};
 use ports::ids::SequentialIds;
+use ports::table::Item;
 use ports::table::memory::MemoryTable;
 use runtime::{Api, Platform};
 use serde_json::{Value, json};
@@ -169,4 +170,12 @@ fn event(caller: &Value, method: &str, target: &str, body: Option<&Value>) -> Va
 /// The English sample of a template.
 fn sample(template: Template) -> Value {
     template.samples()[1].clone()
+}
+
+/// The type of the event that a row announces; nothing for another row.
+fn announced(row: &Item) -> &str {
+    let envelope = row.attributes.get("envelope");
+    envelope
+        .and_then(|envelope| envelope["type"].as_str())
+        .unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use lambda_http::http::StatusCode;
 use ports::blobs::FollowError;
 use serde_json::{Value, json};
 
-use crate::{Function, caller, event, owner, sample};
+use crate::{Function, announced, caller, event, owner, sample};
 
 #[tokio::test]
 async fn a_document_is_made_at_once_and_its_link_leads_to_it() {
@@ -82,8 +82,8 @@ async fn row_and_event_are_written_together_under_the_organisation() {
         .iter()
         .find(|row| row.key.sk.starts_with("event#"))
         .unwrap();
-    assert_eq!(event.attributes["type"], "documents.rendered");
-    assert_eq!(event.attributes["data"]["document"], made["id"]);
+    assert_eq!(event.attributes["envelope"]["type"], "documents.rendered");
+    assert_eq!(event.attributes["envelope"]["data"]["document"], made["id"]);
     assert_eq!(
         function.blobs.keys(),
         [format!(
@@ -202,7 +202,7 @@ async fn a_deleted_document_is_gone_with_its_file_and_says_so_once() {
         .table
         .rows()
         .into_iter()
-        .filter(|r| r.attributes["type"] == "documents.deleted");
+        .filter(|row| announced(row) == "documents.deleted");
     assert_eq!(deleted.count(), 1);
 }
 
