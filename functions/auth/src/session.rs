@@ -17,8 +17,8 @@ pub const TIMEBOX: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A session ends when nobody refreshed it for that long.
 pub const INACTIVITY: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// How long a refresh token that was just exchanged is still taken: two tabs of one browser wake up
-/// together and both send the one that they had.
+/// How long a refresh token is still taken after its successor was used: two tabs of one browser wake up
+/// together and both send the one that they had, and the faster one may be a step ahead.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How many exchanged generations are remembered for their grace.
@@ -101,7 +101,7 @@ impl SessionRow {
     /// Judges by evidence. That the parent of the current generation comes back, and the current one
     /// never did, means that the answer which carried the current one was lost. That an older one comes
     /// back means that somebody used its successor, so two hold the session; only tabs that woke up in
-    /// the same moment do that honestly.
+    /// the same moment as the one that used it do that honestly.
     pub(crate) fn judge(&self, generation: u32, now: Timestamp) -> Verdict {
         if generation == self.generation {
             return Verdict::Exchange;
@@ -112,7 +112,7 @@ impl SessionRow {
         let just_now = self
             .exchanged
             .iter()
-            .any(|old| old.generation == generation && now.duration_since(old.at) <= GRACE);
+            .any(|old| old.generation == generation + 1 && now.duration_since(old.at) <= GRACE);
         if generation + 1 == self.generation || just_now {
             Verdict::HandOutAgain
         } else {
@@ -180,14 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn an_older_token_is_reuse_unless_it_was_exchanged_this_moment() {
+    fn an_older_token_is_reuse_unless_its_successor_was_used_this_moment() {
         let row = row().exchange(at(0)).exchange(at(4)).exchange(at(8));
 
-        assert_eq!(row.judge(2, at(14)), Verdict::HandOutAgain);
-        assert_eq!(row.judge(1, at(10)), Verdict::HandOutAgain);
-        assert_eq!(row.judge(1, at(11)), Verdict::Reuse);
-        assert_eq!(row.judge(5, at(11)), Verdict::Unknown);
-        assert_eq!(row.judge(0, at(11)), Verdict::Unknown);
+        assert_eq!(row.judge(2, at(18)), Verdict::HandOutAgain);
+        assert_eq!(row.judge(1, at(14)), Verdict::HandOutAgain);
+        assert_eq!(row.judge(1, at(15)), Verdict::Reuse);
+        assert_eq!(row.judge(5, at(15)), Verdict::Unknown);
+        assert_eq!(row.judge(0, at(15)), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_tab_that_wakes_up_after_a_lost_answer_may_be_behind_a_faster_one() {
+        let lost = row().exchange(at(0));
+        let faster = lost.exchange(at(3600));
+
+        assert_eq!(faster.judge(1, at(3601)), Verdict::HandOutAgain);
+        assert_eq!(faster.judge(1, at(3611)), Verdict::Reuse);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
     let made = compile(job);
     // The engine remembers what it laid out. Two documents have little in common but the template, which
     // is cheap; without this the process grows with every document.
-    comemo::evict(0);
+    comemo::evict(1);
     made
 }
 

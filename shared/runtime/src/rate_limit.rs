@@ -6,7 +6,7 @@
 //! memory; near it each request is counted on its own. What a lease did not spend in its time is given back
 //! with the next write, so that next to nothing is left unused when it matters.
 //!
-//! A lease is spent at most [`LEASE_SLOTS`] slots after it was counted, and the sum covers the window and
+//! A lease is spent at most five slots after it was counted, and the sum covers the window and
 //! that much more: therefore at most `quota` requests pass in *any* window, whatever its start.
 
 use std::collections::HashMap;
@@ -433,8 +433,11 @@ impl Step {
             }
             Self::Advance { from, kept, .. } => {
                 let window = Window::of(from);
-                let revision = from.get(REVISION).copied().unwrap_or(0);
-                count.guards = vec![Guard::Is(REVISION.to_owned(), revision)];
+                let revision = REVISION.to_owned();
+                count.guards = vec![match from.get(REVISION) {
+                    Some(known) => Guard::Is(revision, *known),
+                    None => Guard::Absent(revision),
+                }];
                 count.set = vec![
                     (BASE.to_owned(), oldest),
                     (SUM.to_owned(), kept + want - back),
