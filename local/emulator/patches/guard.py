@@ -36,6 +36,18 @@ def replace(owner, name: str, source: str, make):
     return original, replacement
 
 
+def replace_provisioner(kind: str, action: str, name: str, source: str, make) -> None:
+    """The same for what makes (`create`) or changes (`update`) a kind of CloudFormation resource."""
+    from ministack.services.cloudformation import provisioners
+
+    tables = [value for value in vars(provisioners).values() if isinstance(value, dict)]
+    table = next((found for found in tables if isinstance(found.get(kind), dict) and action in found[kind]), None)
+    original, replacement = replace(provisioners, name, source, make)
+    if table is None or table[kind][action] is not original:
+        raise Drift(f"{kind} is not provisioned by {name}")
+    table[kind][action] = replacement
+
+
 def rely(owner, *names: str) -> None:
     """Stops unless everything that a patch calls is still there."""
     missing = [name for name in names if not hasattr(owner, name)]

@@ -8,7 +8,6 @@ the API has no route and every call is a 404.
 import json
 
 from ministack.services import apigateway
-from ministack.services.cloudformation import provisioners
 
 from . import guard
 
@@ -126,15 +125,5 @@ def _updating(original):
 
 def apply() -> None:
     guard.rely(apigateway, "_create_authorizer", "_create_integration", "_create_route", "_routes", "_integrations")
-    tables = [value for value in vars(provisioners).values() if isinstance(value, dict)]
-    table = next((found for found in tables if isinstance(found.get(API), dict) and "create" in found[API]), None)
-    if table is None:
-        raise guard.Drift(f"no table of provisioners names {API}")
-    for name, key, source, make in (
-        ("_apigw_v2_api_create", "create", "0002e18b4198", _creating),
-        ("_apigw_v2_api_update", "update", "d12d60c12ed7", _updating),
-    ):
-        original, replacement = guard.replace(provisioners, name, source, make)
-        if table[API].get(key) is not original:
-            raise guard.Drift(f"{API} is not provisioned by {name}")
-        table[API][key] = replacement
+    guard.replace_provisioner(API, "create", "_apigw_v2_api_create", "0002e18b4198", _creating)
+    guard.replace_provisioner(API, "update", "_apigw_v2_api_update", "d12d60c12ed7", _updating)

@@ -1,4 +1,4 @@
-//! What else wakes a function: a schedule, an upload.
+//! What else happens by itself: a schedule fires, an upload wakes a function, a row expires.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -56,4 +56,17 @@ async fn an_upload_wakes_its_function() {
         contract.sees(&marker).await[0].1["key"],
         format!("{marker}/file.txt")
     );
+}
+
+#[tokio::test]
+async fn a_table_expires_its_rows_as_the_template_says() {
+    let contract = Contract::start().await;
+    let table = json!({ "TableName": contract.outputs.tables["observations"] });
+
+    let described = contract
+        .call("dynamodb", "DynamoDB_20120810.DescribeTimeToLive", table)
+        .await;
+
+    let expected = json!({ "TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at" });
+    assert_eq!(described["TimeToLiveDescription"], expected);
 }
