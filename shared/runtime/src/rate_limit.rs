@@ -72,6 +72,12 @@ impl Policy {
             (left / 100).clamp(1, 10)
         }
     }
+
+    /// The handful, divided by the processes that move the row at the same time: what each of many
+    /// leases is left unused when some of them fall idle.
+    fn share(&self, sum: i64, others: i64) -> i64 {
+        (self.handful(sum) / (1 + others.max(0))).max(1)
+    }
 }
 
 /// What a caller is told of their quota, admitted or not.
@@ -134,6 +140,9 @@ impl Standing {
     }
 }
 
+/// What a process assumes of the others before it has seen the row move.
+const MANY: i64 = 1000;
+
 /// Enforces one policy over one table.
 pub struct Limiter {
     table: Arc<dyn Table>,
@@ -153,6 +162,10 @@ struct Lease {
     sum: i64,
     /// Seconds until quota comes back, then.
     reset: i64,
+    /// The row's revision when it was last seen.
+    revision: i64,
+    /// How often other processes moved the row between this process's last two writes.
+    others: i64,
     /// The caller is known to be over the quota until the end of this slot.
     denied: bool,
 }
@@ -247,14 +260,17 @@ impl Limiter {
             slot: lease.slot,
             left: lease.left,
         });
-        let mut want = self.policy.handful(known.map_or(0, |lease| lease.sum));
+        let others = known.map_or(MANY, |lease| lease.others);
+        let mut want = self
+            .policy
+            .share(known.map_or(0, |lease| lease.sum), others);
         let mut step = Step::Add { slot };
         for _ in 0..ATTEMPTS {
             let count = step.count(&key, &self.policy, want, unspent);
             match self.table.count(count).await? {
                 Counted::Done(numbers) => {
                     let window = Window::of(&numbers);
-                    return Ok(self.granted(&window, step.slot(), want));
+                    return Ok(self.granted(&window, step.slot(), want, known));
                 }
                 Counted::Refused(numbers) => {
                     let window = Window::of(&numbers);
@@ -264,7 +280,8 @@ impl Limiter {
                     if sum >= self.policy.quota {
                         return Ok(self.refused(&window, slot));
                     }
-                    want = self.policy.handful(sum).min(self.policy.quota - sum);
+                    let others = known.map_or(MANY, |lease| window.revision() - lease.revision);
+                    want = self.policy.share(sum, others).min(self.policy.quota - sum);
                 }
             }
         }
@@ -274,12 +291,17 @@ impl Limiter {
             left: 0,
             sum: self.policy.quota,
             reset: 1,
+            revision: 0,
+            others: MANY,
             denied: true,
         })
     }
 
-    fn granted(&self, window: &Window<'_>, slot: i64, size: i64) -> Lease {
+    fn granted(&self, window: &Window<'_>, slot: i64, size: i64, known: Option<Lease>) -> Lease {
+        let revision = window.revision();
         Lease {
+            revision,
+            others: known.map_or(MANY, |lease| revision - lease.revision - 1),
             slot,
             left: size - 1,
             sum: window.sum,
@@ -290,6 +312,8 @@ impl Limiter {
 
     fn refused(&self, window: &Window<'_>, slot: i64) -> Lease {
         Lease {
+            revision: window.revision(),
+            others: MANY,
             slot,
             left: 0,
             sum: self.policy.quota,
@@ -332,6 +356,10 @@ impl<'a> Window<'a> {
             base: numbers.get(BASE).copied(),
             sum: numbers.get(SUM).copied().unwrap_or(0),
         }
+    }
+
+    fn revision(&self) -> i64 {
+        self.numbers.get(REVISION).copied().unwrap_or(0)
     }
 
     fn in_slot(&self, slot: i64) -> i64 {

@@ -40,6 +40,24 @@ async fn forty_processes_together_admit_the_quota_and_no_more() {
 }
 
 #[tokio::test]
+async fn processes_that_fall_idle_leave_next_to_nothing_unused() {
+    let (limiters, _, _) = processes(40);
+    let mut admitted = 0;
+
+    // A busy caller on one process, a burst over all of them, and then only a few go on.
+    for n in 0..1400 {
+        let process = match n {
+            0..200 => 0,
+            200..280 => n % 40,
+            _ => n % 5,
+        };
+        admitted += usize::from(limiters[process].admit("somebody").await.is_ok());
+    }
+
+    assert!((990..=1000).contains(&admitted), "{admitted}");
+}
+
+#[tokio::test]
 async fn what_a_process_leased_and_did_not_spend_comes_back() {
     let (limiters, clock, _) = processes(40);
     for limiter in &limiters {
