@@ -158,3 +158,21 @@ async fn a_program_that_is_not_there_is_a_clean_error() {
         Err(TypesetError::Crashed { .. })
     ));
 }
+
+#[test]
+fn only_the_companion_program_holds_the_engine() {
+    // A message of the engine and the name of a font: whoever links either carries both.
+    let holds = |program: &str, text: &str| {
+        let octets = std::fs::read(program).unwrap();
+        octets
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    for text in ["maximum function call depth exceeded", "LibertinusSerif"] {
+        assert!(
+            holds(env!("CARGO_BIN_EXE_documents-render"), text),
+            "{text}"
+        );
+        assert!(!holds(env!("CARGO_BIN_EXE_documents-api"), text), "{text}");
+    }
+}
