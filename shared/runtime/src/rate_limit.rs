@@ -247,19 +247,20 @@ impl Limiter {
         }
     }
 
+    /// What is known of a caller; what the lease has left is no longer there to be spent.
+    fn take(&self, caller: &str) -> Option<Lease> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let lease = leases.get_mut(caller)?;
+        let taken = *lease;
+        lease.left = 0;
+        Some(taken)
+    }
+
     /// Counts a handful of admissions, spends one and keeps the rest.
     async fn lease(&self, caller: &str, slot: i64) -> Result<Lease, PortError> {
         let key = Key::new(format!("req#limit#{}#{caller}", self.policy.name), "count");
-        let known = self
-            .leases
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(caller)
-            .copied();
-        let unspent = known.filter(|lease| lease.left > 0).map(|lease| Unspent {
-            slot: lease.slot,
-            left: lease.left,
-        });
+        let known = self.take(caller);
+        let mut unspent = known.filter(|lease| lease.left > 0).map(Unspent::of);
         let others = known.map_or(MANY, |lease| lease.others);
         let mut want = self
             .policy
@@ -275,6 +276,7 @@ impl Limiter {
                 Counted::Refused(numbers) => {
                     let window = Window::of(&numbers);
                     step = window.next_step(slot);
+                    unspent = unspent.filter(|unspent| unspent.revision == window.revision());
                     let returned = unspent.map_or(0, |unspent| unspent.in_window(step.slot()));
                     let sum = window.sum_at(step.slot()) - returned;
                     if sum >= self.policy.quota {
@@ -324,13 +326,26 @@ impl Limiter {
 }
 
 /// What a lease did not spend before its time was up: it was counted and never happened.
+///
+/// It is given back only while the row stands as this process left it. After that it cannot be told
+/// whether an earlier try, whose answer was lost, has given it back already; and to give it back twice
+/// would admit more than the quota, while to keep it only admits less.
 #[derive(Clone, Copy, Debug)]
 struct Unspent {
     slot: i64,
     left: i64,
+    revision: i64,
 }
 
 impl Unspent {
+    fn of(lease: Lease) -> Self {
+        Self {
+            slot: lease.slot,
+            left: lease.left,
+            revision: lease.revision,
+        }
+    }
+
     /// How much of it a window that ends with `slot` still counts.
     fn in_window(self, slot: i64) -> i64 {
         if self.slot > slot - LIVE && self.slot != slot {
@@ -431,7 +446,8 @@ impl Step {
         let slot = self.slot();
         let oldest = slot - LIVE + 1;
         let back = unspent.map_or(0, |unspent| unspent.in_window(slot));
-        let back_to = unspent.filter(|_| back > 0).map(|unspent| unspent.slot);
+        let returning = unspent.filter(|_| back > 0);
+        let back_to = returning.map(|unspent| unspent.slot);
         let mut count = Count {
             key: key.clone(),
             guards: Vec::new(),
@@ -455,6 +471,9 @@ impl Step {
                     Guard::Is(BASE.to_owned(), oldest),
                     Guard::AtMost(SUM.to_owned(), policy.quota - want + back),
                 ];
+                count.guards.extend(
+                    returning.map(|unspent| Guard::Is(REVISION.to_owned(), unspent.revision)),
+                );
                 count.add.push((SUM.to_owned(), want - back));
                 count.add.push((name(slot), want));
                 count.add.extend(back_to.map(|slot| (name(slot), -back)));
