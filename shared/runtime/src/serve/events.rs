@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use domain::{Envelope, Event};
-use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde::Deserialize;
 
 use super::queue::{self, Delivery};
@@ -12,49 +11,36 @@ use crate::Error;
 use crate::trace::{self, TraceParent};
 
 /// Serves a queue of events. Events are delivered at least once and in no order: the handler is
-/// idempotent by [`Envelope::id`]. A type that this build does not know is ignored, since it is newer than the consumer.
+/// idempotent by [`Envelope::id`]. A type that this build does not know is ignored, since it is newer
+/// than the consumer.
 pub async fn events<E, F>(handle: F) -> Result<(), Error>
 where
     E: Display,
     F: AsyncFn(Envelope) -> Result<(), E>,
 {
     let handle = &handle;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(consume(event.payload, &event.context, handle).await)
-    }))
-    .await
+    queue::queue(async |delivery: Delivery| on(&delivery.body, handle).await).await
 }
 
-/// Handles one batch; for tests and for [`events`].
-pub(super) async fn consume<E, F>(
-    batch: SqsEvent,
-    context: &Context,
-    handle: &F,
-) -> aws_lambda_events::event::sqs::SqsBatchResponse
+/// Hands over the event in a message, in the event's own trace.
+async fn on<E, F>(body: &str, handle: &F) -> Result<(), String>
 where
     E: Display,
     F: AsyncFn(Envelope) -> Result<(), E>,
 {
-    queue::consume(
-        batch,
-        context,
-        &async |delivery: Delivery| match parse(&delivery.body)? {
-            None => Ok(()),
-            Some(envelope) => {
-                let trace = envelope
-                    .trace
-                    .as_deref()
-                    .and_then(|t| t.parse::<TraceParent>().ok());
-                let done = handle(envelope);
-                let outcome = match trace {
-                    Some(trace) => trace::within(trace, done).await,
-                    None => done.await,
-                };
-                outcome.map_err(|error| error.to_string())
-            }
-        },
-    )
-    .await
+    let Some(envelope) = parse(body)? else {
+        return Ok(());
+    };
+    let trace = envelope
+        .trace
+        .as_deref()
+        .and_then(|trace| trace.parse::<TraceParent>().ok());
+    let work = handle(envelope);
+    let outcome = match trace {
+        Some(trace) => trace::within(trace, work).await,
+        None => work.await,
+    };
+    outcome.map_err(|error| error.to_string())
 }
 
 /// Every known event of a batch.
@@ -118,11 +104,12 @@ mod tests {
         let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
         let traces = Mutex::new(Vec::new());
 
-        let response = consume(batch, &Context::default(), &async |_| {
+        let handle = async |_: Envelope| {
             traces.lock().unwrap().push(trace::current());
             Ok::<_, String>(())
-        })
-        .await;
+        };
+        let deliver = async |delivery: Delivery| on(&delivery.body, &handle).await;
+        let response = queue::consume(batch, &lambda_runtime::Context::default(), &deliver).await;
 
         let failed: Vec<_> = response
             .batch_item_failures
