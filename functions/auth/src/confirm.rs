@@ -5,7 +5,7 @@ use domain::{Email, Locale};
 use ports::identity::IdentityError;
 
 use crate::account::Fact;
-use crate::sign_up::{ignore_limit, unexpected};
+use crate::refusals::{ignore_limit, unexpected, wrong_code};
 use crate::{Auth, AuthError, Fallback};
 
 impl Auth {
@@ -42,21 +42,6 @@ impl Auth {
     /// Sends the code again, if there is somebody who waits for one.
     pub async fn resend(&self, email: &Email) -> Result<(), AuthError> {
         ignore_limit(self.identity.resend(email).await)
-    }
-}
-
-/// Every way in which a code does not fit is the same to whoever sent it: wrong, used, too old, tried
-/// too often, for nobody.
-pub(crate) fn wrong_code(call: &str, error: IdentityError) -> AuthError {
-    match error {
-        IdentityError::CodeMismatch
-        | IdentityError::CodeExpired
-        | IdentityError::TooManyTries
-        | IdentityError::NotAuthorized
-        | IdentityError::NotConfirmed
-        | IdentityError::AlreadyConfirmed => AuthError::InvalidCode,
-        IdentityError::WeakPassword => AuthError::WeakPassword,
-        IdentityError::Taken | IdentityError::Port(_) => unexpected(call, error),
     }
 }
 

@@ -37,6 +37,7 @@ mod limits;
 mod password;
 mod refresh;
 mod refresh_token;
+mod refusals;
 mod sign_in;
 mod sign_out;
 mod sign_up;

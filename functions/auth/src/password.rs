@@ -6,8 +6,7 @@ use ports::identity::IdentityError;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::account::Fact;
-use crate::confirm::wrong_code;
-use crate::sign_up::{ignore_limit, unexpected};
+use crate::refusals::{ignore_limit, unexpected, wrong_code};
 use crate::{Auth, AuthError, Fallback};
 
 /// Length and nothing else (NIST SP 800-63B, 5.1.1.2), in characters; the same as the pool's policy.

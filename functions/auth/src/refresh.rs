@@ -12,9 +12,9 @@ use secrecy::SecretString;
 
 use crate::account::Person;
 use crate::refresh_token::RefreshToken;
+use crate::refusals::unexpected;
 use crate::session::{self, SessionRow, Verdict};
 use crate::sign_in::odd;
-use crate::sign_up::unexpected;
 use crate::{Auth, AuthError, Step, Tokens};
 
 /// What became of the session's row.

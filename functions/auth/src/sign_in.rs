@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Fact;
 use crate::refresh_token::RefreshToken;
+use crate::refusals::unexpected;
 use crate::session::{self, SessionRow, TIMEBOX};
-use crate::sign_up::unexpected;
 use crate::{Auth, AuthError, Fallback, Tokens, token};
 
 /// What signing in gives.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::account::{Fact, Person};
 use crate::refresh::replace;
+use crate::refusals::unexpected;
 use crate::session::{self, SessionRow};
-use crate::sign_up::unexpected;
 use crate::{Auth, AuthError, Fallback, Step};
 
 /// Which sessions end.

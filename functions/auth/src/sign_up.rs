@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::account::Fact;
 use crate::password;
+use crate::refusals::{ignore_limit, unexpected};
 use crate::{Auth, AuthError, Fallback};
 
 /// Who wants an account.
@@ -86,31 +87,6 @@ impl Auth {
         let shape = subject.unwrap_or_default().as_u128() & SHAPE;
         let chance = u128::from_be_bytes(self.ids.octets()) & !SHAPE;
         Ok(Id::new(Uuid::from_u128(chance | shape)))
-    }
-}
-
-/// The pool sends one person only so many messages. Who asked must not learn that there is such a person.
-pub(crate) fn ignore_limit(sent: Result<(), IdentityError>) -> Result<(), AuthError> {
-    match sent {
-        Ok(())
-        | Err(
-            IdentityError::TooManyTries
-            | IdentityError::NotConfirmed
-            | IdentityError::AlreadyConfirmed,
-        ) => Ok(()),
-        Err(error) => Err(unexpected("send", error)),
-    }
-}
-
-/// A refusal that the call should not meet counts as a failure of the pool's.
-pub(crate) fn unexpected(call: &str, error: IdentityError) -> AuthError {
-    match error {
-        IdentityError::Port(error) => error.into(),
-        refusal => ports::PortError::Refused {
-            port: ports::Port::Identity,
-            cause: format!("{call}: {refusal}"),
-        }
-        .into(),
     }
 }
 
