@@ -2,6 +2,7 @@
 //! and shows what goes on inside. One module a subcommand; the rest is what they share.
 
 pub mod bench;
+pub mod bring;
 pub mod check;
 pub mod cloud;
 pub mod compile;

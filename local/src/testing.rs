@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    compile,
+    bring, compile,
     console::{Step, note, say},
     deploy::{self, Deployment},
     emulator::Emulator,
@@ -35,7 +35,7 @@ pub async fn run(options: &Options) -> Outcome {
     }
     deploy::forget(&layout)?;
     let (emulator, mut child) = up::start_emulator(&layout, port::any_free()?)?;
-    let tested = match up::bring(&layout, &Deployment::fleet(&layout), &emulator).await {
+    let tested = match bring::bring(&layout, &Deployment::fleet(&layout), &emulator).await {
         Ok(_outputs) => tests(&layout, options),
         Err(failure) => Err(failure),
     };

@@ -6,7 +6,9 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::{compile, console::note, deploy::Deployment, emulator::Emulator, layout::Layout, up};
+use crate::{
+    bring, compile, console::note, deploy::Deployment, emulator::Emulator, layout::Layout,
+};
 
 const WATCHED: [&str; 3] = ["functions", "shared", "template.yaml"];
 
@@ -49,7 +51,7 @@ pub async fn turn(layout: &Layout, deployment: &Deployment, emulator: &Emulator,
     *seen = now;
     let started = Instant::now();
     let result = match compile::workspace(layout) {
-        Ok(()) => up::bring(layout, deployment, emulator)
+        Ok(()) => bring::bring(layout, deployment, emulator)
             .await
             .map(|_outputs| ()),
         Err(failure) => Err(failure),

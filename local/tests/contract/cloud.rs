@@ -12,8 +12,8 @@ use std::{
 };
 
 use fleet::{
-    cloud::Cloud, deploy::Deployment, emulator::Emulator, layout::Layout, outputs::Outputs, port,
-    up,
+    bring, cloud::Cloud, deploy::Deployment, emulator::Emulator, layout::Layout, outputs::Outputs,
+    port, up,
 };
 use serde_json::{Value, json};
 
@@ -68,7 +68,7 @@ impl Contract {
             template,
         };
         let emulator = Emulator::running(&layout).unwrap();
-        let outputs = up::place(&layout, &deployment, &emulator).await.unwrap();
+        let outputs = bring::place(&layout, &deployment, &emulator).await.unwrap();
         drop(guard);
         Self {
             cloud,
