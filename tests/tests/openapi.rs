@@ -44,13 +44,11 @@ fn the_template_has_every_described_route_and_no_other() {
 
 #[test]
 fn a_route_is_public_in_the_template_if_and_only_if_it_is_in_the_description() {
-    let description = description();
     let public: BTreeSet<String> = journeys::access()
         .into_iter()
         .filter(|(_, access)| *access == runtime::access::Access::Public)
         .map(|(route, _)| route.replace("{proxy}", "{proxy+}"))
         .collect();
-    drop(description);
 
     assert_eq!(template::Template::read().public_routes(), public);
 }

@@ -293,7 +293,6 @@ fn file_key(org: Id<Organisation>, id: Id<Document>) -> String {
 
 /// The job of checked data. Name and date of the file come from the data alone, so that the same input
 /// gives the same bytes whenever and by whomever it is sent.
-/// The job that makes a document of checked data; the same data gives the same job.
 pub fn job_of(template: Template, checked: Checked) -> Job {
     Job {
         ident: ident(template, &checked.data),
