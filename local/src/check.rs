@@ -55,7 +55,7 @@ fn scanners(layout: &Layout) -> Outcome {
 }
 
 fn step(layout: &Layout, name: &'static str, mut command: Command) -> Outcome {
-    let step = Step::start(name, format_args!("{command:?}"));
+    let step = Step::start(name, compile::typed(&command));
     let status = command
         .current_dir(layout.root())
         .status()

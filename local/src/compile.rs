@@ -1,6 +1,9 @@
 //! Builds the functions with the dev profile, as the tests do, so that nothing is compiled twice.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     console::{Step, note},
@@ -58,4 +61,12 @@ pub fn cargo() -> Command {
         }
     }
     command
+}
+
+/// A command as its reader would type it.
+pub fn typed(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name();
+    let words = program.into_iter().chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }

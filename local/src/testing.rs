@@ -88,7 +88,7 @@ fn watched(
     mut command: Command,
     what: &'static str,
 ) -> Outcome<(bool, Vec<String>)> {
-    note(format_args!("{what:>10}  {command:?}"));
+    note(format_args!("{what:>10}  {}", compile::typed(&command)));
     let mut child = command
         .current_dir(layout.root())
         .env("FLEET_OUTPUTS", layout.outputs())
