@@ -47,9 +47,29 @@ impl OrganisationRole {
     /// What this role adds to the one below it.
     const fn own(self) -> &'static [&'static str] {
         match self {
-            Self::Viewer => &["organisations:read", "documents:read", "templates:read"],
-            Self::Editor => &["documents:create", "documents:delete"],
-            Self::Admin => &["members:manage", "organisations:update"],
+            Self::Viewer => &[
+                "organisations:read",
+                "documents:read",
+                "templates:read",
+                "content:read",
+                "files:read",
+            ],
+            Self::Editor => &[
+                "documents:create",
+                "documents:delete",
+                "templates:write",
+                "content:create",
+                "content:delete",
+                "prompts:write",
+                "files:create",
+                "files:delete",
+            ],
+            Self::Admin => &[
+                "members:manage",
+                "organisations:update",
+                "api-keys:manage",
+                "budgets:manage",
+            ],
             Self::Owner => &["organisations:delete", "billing:manage"],
         }
     }

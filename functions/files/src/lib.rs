@@ -1,0 +1,1 @@
+//! Files: uploaded and downloaded without passing through a function.
