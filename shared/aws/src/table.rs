@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use aws_smithy_types::error::operation::BuildError;
 use ports::table::{
@@ -63,7 +63,7 @@ impl DynamoTable {
                     write_failure(failure::code(&error), failure::of_call(Port::Table, &error))
                 })?;
             }
-            Write::Check(..) => {}
+            Write::Check(..) | Write::Count(_) => {}
         }
         Ok(())
     }
@@ -127,6 +127,17 @@ impl DynamoTable {
                     .condition_expression(expression)
                     .set_expression_attribute_values(version(&condition));
                 item.condition_check(check.build()?)
+            }
+            Write::Count(count) => {
+                let update = count::Update::of(&count);
+                let change = Update::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(rows::of_key(&count.key)))
+                    .update_expression(update.change)
+                    .set_condition_expression(update.condition)
+                    .set_expression_attribute_names(Some(update.names))
+                    .set_expression_attribute_values(Some(update.values));
+                item.update(change.build()?)
             }
         }
         .build())

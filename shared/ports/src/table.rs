@@ -167,6 +167,8 @@ pub enum Write {
     Delete(Key, If),
     /// Nothing changes, but the condition must hold for the rest to happen.
     Check(Key, If),
+    /// Numbers change with the rest or not at all; a guard that does not hold is a condition that does not.
+    Count(Count),
 }
 
 impl Write {
@@ -175,6 +177,7 @@ impl Write {
         match self {
             Self::Put(item, _) => &item.key,
             Self::Delete(key, _) | Self::Check(key, _) => key,
+            Self::Count(count) => &count.key,
         }
     }
 }
@@ -194,8 +197,10 @@ pub fn check_parts(parts: &[Write]) -> Result<(), PortError> {
     let mut octets = 0;
     for part in parts {
         part.key().check()?;
-        if let Write::Put(item, _) = part {
-            octets += item.check()?;
+        match part {
+            Write::Put(item, _) => octets += item.check()?,
+            Write::Count(count) => count.check()?,
+            Write::Delete(..) | Write::Check(..) => {}
         }
     }
     if octets > size::TRANSACTION {
@@ -315,6 +320,18 @@ pub struct Count {
 }
 
 impl Count {
+    /// A count that changes nothing yet.
+    pub fn of(key: Key) -> Self {
+        Self {
+            key,
+            guards: Vec::new(),
+            add: Vec::new(),
+            set: Vec::new(),
+            remove: Vec::new(),
+            expires_at: None,
+        }
+    }
+
     /// Whether a table can do this: no number is changed twice, and none is named like a column.
     ///
     /// # Errors

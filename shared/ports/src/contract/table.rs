@@ -18,6 +18,7 @@ pub async fn holds_for(table: &dyn Table) {
     writes::a_row_that_is_too_large_is_refused(table).await;
     writes::one_of_many_writers_of_a_version_wins(table).await;
     counts::a_limit_is_never_passed(table).await;
+    counts::a_count_happens_with_its_transaction_or_not_at_all(table).await;
     counts::guards_and_changes_of_a_count(table).await;
     counts::a_count_leaves_the_rest_of_a_row_alone(table).await;
     pages::pages_come_to_an_end_in_either_order(table).await;

@@ -125,20 +125,35 @@ impl State {
         if !failed.is_empty() {
             return Err(WriteError::Condition(failed));
         }
+        // What cannot be counted is found out before anything is written.
+        for part in &parts {
+            if let Write::Count(count) = part {
+                self.counted(count)?;
+            }
+        }
         for part in parts {
             match part {
                 Write::Put(item, _) => self.store(item),
                 Write::Delete(key, _) => drop(self.rows.remove(&key)),
                 Write::Check(..) => {}
+                Write::Count(count) => drop(self.count(count)?),
             }
         }
         Ok(())
     }
 
     fn holds(&self, part: &Write) -> bool {
-        let (Write::Put(_, condition) | Write::Delete(_, condition) | Write::Check(_, condition)) =
-            part;
         let row = self.rows.get(part.key());
+        let condition = match part {
+            Write::Put(_, condition) | Write::Delete(_, condition) | Write::Check(_, condition) => {
+                condition
+            }
+            Write::Count(count) => {
+                let none = Map::new();
+                let attributes = row.map_or(&none, |row| &row.attributes);
+                return count.guards.iter().all(|guard| guard.holds(attributes));
+            }
+        };
         match condition {
             If::Always => true,
             If::Absent => row.is_none(),
@@ -205,6 +220,12 @@ impl State {
         rows
     }
 
+    fn counted(&self, count: &Count) -> Result<Map<String, Value>, PortError> {
+        let none = Map::new();
+        let row = self.rows.get(&count.key);
+        counted(row.map_or(&none, |row| &row.attributes), count)
+    }
+
     fn count(&mut self, count: Count) -> Result<Counted, PortError> {
         let row = self.rows.get(&count.key);
         let none = Map::new();
@@ -212,7 +233,7 @@ impl State {
         if !count.guards.iter().all(|guard| guard.holds(attributes)) {
             return Ok(Counted::Refused(numbers(attributes)));
         }
-        let changed = counted(attributes, &count)?;
+        let changed = self.counted(&count)?;
         let item = Item {
             index: row.and_then(|row| row.index.clone()),
             version: row.map_or(0, |row| row.version),

@@ -4,9 +4,9 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{get, put};
+use super::{get, put, row};
 use crate::contract::assert_refused;
-use crate::table::{Count, Counted, Guard, If, Item, Key, Table};
+use crate::table::{Count, Counted, Guard, If, Item, Key, Table, Write, WriteError};
 
 pub(super) async fn a_limit_is_never_passed(table: &dyn Table) {
     let key = Key::new("usr_limit", "window");
@@ -30,6 +30,43 @@ pub(super) async fn a_limit_is_never_passed(table: &dyn Table) {
         .collect();
     granted.sort_unstable();
     assert_eq!(granted, (1..=25).collect::<Vec<_>>());
+}
+
+pub(super) async fn a_count_happens_with_its_transaction_or_not_at_all(table: &dyn Table) {
+    let key = Key::new("usr_both", "total");
+    let take = Count {
+        guards: vec![Guard::AtMost("taken".into(), 1)],
+        add: vec![("taken".into(), 1)],
+        ..nothing(&key)
+    };
+    let both = |sk: &str| {
+        vec![
+            Write::Put(row("usr_both", sk), If::Absent),
+            Write::Count(take.clone()),
+        ]
+    };
+    let taken = async || {
+        get(table, &key)
+            .await
+            .map(|row| row.attributes["taken"].clone())
+    };
+
+    assert_eq!(table.write(both("a")).await, Ok(()));
+    assert_eq!(
+        table.write(both("a")).await,
+        Err(WriteError::Condition(vec![0])),
+        "the row stands there already"
+    );
+    assert_eq!(taken().await, Some(json!(1)));
+    assert_eq!(table.write(both("b")).await, Ok(()));
+    assert_eq!(
+        table.write(both("c")).await,
+        Err(WriteError::Condition(vec![1])),
+        "the guard does not hold"
+    );
+    assert_eq!(get(table, &Key::new("usr_both", "c")).await, None);
+    assert_eq!(taken().await, Some(json!(2)));
+    assert_eq!(table.write(vec![Write::Count(nothing(&key))]).await, Ok(()));
 }
 
 pub(super) async fn guards_and_changes_of_a_count(table: &dyn Table) {
