@@ -1,5 +1,7 @@
 //! Files in an S3 bucket, which encrypts them with the key of its own policy.
 
+mod uploads;
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

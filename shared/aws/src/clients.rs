@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use ports::blobs::Blobs;
+use ports::blobs::uploads::Uploads;
 use ports::bus::Bus;
 use ports::clock::{Clock, SystemClock};
 use ports::identity::Identity;
@@ -92,6 +93,15 @@ impl Clients {
 
     /// The S3 bucket of this name.
     pub fn blobs(&self, bucket: impl Into<String>) -> Arc<dyn Blobs> {
+        Arc::new(S3Blobs::new(
+            &self.config,
+            bucket.into(),
+            self.clock.clone(),
+        ))
+    }
+
+    /// The S3 bucket of this name, which takes files straight from their owners.
+    pub fn uploads(&self, bucket: impl Into<String>) -> Arc<dyn Uploads> {
         Arc::new(S3Blobs::new(
             &self.config,
             bucket.into(),

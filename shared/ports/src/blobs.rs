@@ -1,5 +1,7 @@
 //! Files by key, encrypted at rest by the store, handed out by links that expire.
 
+pub mod uploads;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -80,6 +82,7 @@ pub struct MemoryBlobs {
 struct State {
     files: BTreeMap<String, Blob>,
     links: BTreeMap<String, Handed>,
+    uploads: uploads::State,
 }
 
 /// A link as it was handed out.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ports::blobs::MemoryBlobs;
+use ports::blobs::uploads::SendError;
 use ports::bus::MemoryBus;
 use ports::clock::{Clock, ManualClock};
 use ports::contract;
@@ -26,6 +27,17 @@ async fn the_memory_blobs_keep_the_contract() {
     let blobs = MemoryBlobs::shared(clock.clone());
 
     contract::blobs::holds_for(&*blobs, &|url| blobs.follow(url, clock.now()).ok()).await;
+}
+
+#[tokio::test]
+async fn the_memory_uploads_keep_the_contract() {
+    let blobs = MemoryBlobs::shared(ManualClock::at_text("2026-01-02T03:04:05Z"));
+
+    contract::blobs::uploads::holds_for(&*blobs, &|ticket, body| {
+        let received = blobs.receive(&ticket.url, &ticket.headers, body);
+        received.map_or_else(SendError::status, |()| 200)
+    })
+    .await;
 }
 
 #[tokio::test]

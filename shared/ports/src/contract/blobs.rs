@@ -1,5 +1,7 @@
 //! What every store of files must do.
 
+pub mod uploads;
+
 use std::time::Duration;
 
 use super::assert_refused;
