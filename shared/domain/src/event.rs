@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Document, Happening, Id, Organisation, Session, User};
+use crate::id::{Document, File, Happening, Id, Organisation, Session, User};
 
 /// What happened, with the values that a consumer decides on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,46 @@ pub enum Event {
         /// Which.
         document: Id<Document>,
     },
+    /// A file has arrived whole; nobody can download it before it was looked at.
+    #[serde(rename = "files.uploaded")]
+    FileUploaded {
+        /// Which.
+        file: Id<File>,
+        /// Its media type.
+        content_type: String,
+        /// Its octets.
+        bytes: u64,
+    },
+    /// A file was looked at.
+    #[serde(rename = "files.scanned")]
+    FileScanned {
+        /// Which.
+        file: Id<File>,
+        /// `clean`, `infected`, `quarantined` or `error`.
+        verdict: String,
+    },
+    /// A file carries something harmful; `files.scanned` says so too.
+    #[serde(rename = "files.infected")]
+    FileInfected {
+        /// Which.
+        file: Id<File>,
+        /// What the scanner calls it.
+        threat: String,
+    },
+    /// A file was deleted.
+    #[serde(rename = "files.deleted")]
+    FileDeleted {
+        /// Which.
+        file: Id<File>,
+    },
+    /// An organisation's files have reached 80 % of what they may take up.
+    #[serde(rename = "files.quota_80")]
+    FilesQuotaNear {
+        /// What they take up, in octets.
+        bytes: u64,
+        /// What they may take up, in octets.
+        quota: u64,
+    },
 }
 
 impl Event {
@@ -96,6 +136,11 @@ impl Event {
             | Self::PasswordChanged { .. } => "auth",
             Self::UserCreated { .. } | Self::UserUpdated { .. } => "users",
             Self::DocumentRendered { .. } | Self::DocumentDeleted { .. } => "documents",
+            Self::FileUploaded { .. }
+            | Self::FileScanned { .. }
+            | Self::FileInfected { .. }
+            | Self::FileDeleted { .. }
+            | Self::FilesQuotaNear { .. } => "files",
         }
     }
 
@@ -105,7 +150,7 @@ impl Event {
     }
 
     /// Every type that this build knows.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 14] = [
         "auth.user_signed_up",
         "auth.user_confirmed",
         "auth.session_revoked",
@@ -115,6 +160,11 @@ impl Event {
         "users.updated",
         "documents.rendered",
         "documents.deleted",
+        "files.uploaded",
+        "files.scanned",
+        "files.infected",
+        "files.deleted",
+        "files.quota_80",
     ];
 
     /// The type as it stands on the wire, for example `auth.user_confirmed`.
@@ -129,6 +179,11 @@ impl Event {
             Self::UserUpdated { .. } => "users.updated",
             Self::DocumentRendered { .. } => "documents.rendered",
             Self::DocumentDeleted { .. } => "documents.deleted",
+            Self::FileUploaded { .. } => "files.uploaded",
+            Self::FileScanned { .. } => "files.scanned",
+            Self::FileInfected { .. } => "files.infected",
+            Self::FileDeleted { .. } => "files.deleted",
+            Self::FilesQuotaNear { .. } => "files.quota_80",
         }
     }
 }
@@ -166,6 +221,7 @@ mod tests {
         let session = Id::new(Uuid::from_u128(2));
         let organisation = Id::new(Uuid::from_u128(3));
         let document = Id::new(Uuid::from_u128(4));
+        let file = Id::new(Uuid::from_u128(5));
         vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
@@ -188,6 +244,24 @@ mod tests {
                 bytes: 9,
             },
             Event::DocumentDeleted { document },
+            Event::FileUploaded {
+                file,
+                content_type: "application/pdf".into(),
+                bytes: 9,
+            },
+            Event::FileScanned {
+                file,
+                verdict: "infected".into(),
+            },
+            Event::FileInfected {
+                file,
+                threat: "EICAR-Test-File".into(),
+            },
+            Event::FileDeleted { file },
+            Event::FilesQuotaNear {
+                bytes: 8,
+                quota: 10,
+            },
         ]
     }
 
