@@ -30,7 +30,7 @@ EXPANDED = TOOLS / "expanded.json"
 
 # Values that switch everything on, so that what only prod has is scanned too.
 PARAMETERS = ("Stage=prod", "AllowedOrigins=https://app.example.com", "DomainName=api.example.com",
-              "MailSender=hello@example.com", "AlarmEmail=ops@example.com")
+              "MailSender=hello@example.com", "AlarmEmail=ops@example.com", "MalwareScan=guardduty")
 
 # No tool may ask AWS anything or report home; the region is only there because SAM insists on one.
 ENVIRONMENT = os.environ | {"AWS_DEFAULT_REGION": "eu-west-1", "SAM_CLI_TELEMETRY": "0"}

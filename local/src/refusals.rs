@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Resource types that the emulator refuses: one of them and it refuses the whole stack.
-const REFUSED_TYPES: [(&str, &str); 22] = [
+const REFUSED_TYPES: [(&str, &str); 23] = [
     (
         "AWS::ApiGatewayV2::Deployment",
         "stages deploy themselves (AutoDeploy)",
@@ -44,6 +44,10 @@ const REFUSED_TYPES: [(&str, &str); 22] = [
     ),
     ("AWS::Events::Archive", "not modelled"),
     ("AWS::Events::EventBusPolicy", "not modelled"),
+    (
+        "AWS::GuardDuty::MalwareProtectionPlan",
+        "files-events looks into files itself",
+    ),
     (
         "AWS::Kinesis::StreamConsumer",
         "shared throughput serves as well here",
