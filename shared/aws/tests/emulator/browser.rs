@@ -1,5 +1,6 @@
 //! What a browser gets for a link: no SDK, and no signature but the one in the URL.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -57,6 +58,19 @@ impl Answer {
 
 /// A GET of an address on this machine.
 pub fn get(url: &str) -> Answer {
+    ask("GET", url, "", &[])
+}
+
+/// A PUT of octets with these headers, to an address on this machine.
+pub fn put(url: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> Answer {
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    ask("PUT", url, &headers, body)
+}
+
+fn ask(method: &str, url: &str, more: &str, body: &[u8]) -> Answer {
     let (host, path) = url
         .strip_prefix("http://")
         .and_then(|rest| rest.split_once('/'))
@@ -64,9 +78,10 @@ pub fn get(url: &str) -> Answer {
     let mut stream = TcpStream::connect(host).unwrap();
     write!(
         stream,
-        "GET /{path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        "{method} /{path} HTTP/1.0\r\nHost: {host}\r\n{more}Connection: close\r\n\r\n"
     )
     .unwrap();
+    stream.write_all(body).unwrap();
     let mut octets = Vec::new();
     stream.read_to_end(&mut octets).unwrap();
     let end = octets

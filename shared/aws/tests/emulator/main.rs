@@ -41,6 +41,17 @@ async fn the_blobs_keep_the_contract() {
 }
 
 #[tokio::test]
+async fn the_uploads_keep_the_contract() {
+    let cloud = Cloud::running().await;
+    let bucket = cloud.make_bucket().await;
+
+    contract::blobs::uploads::holds_for(&*cloud.clients.uploads(bucket), &|ticket, body| {
+        browser::put(&ticket.url, &ticket.headers, body).status
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_link_without_its_signature_opens_nothing() {
     let cloud = Cloud::running().await;
     let bucket = cloud.make_bucket().await;
