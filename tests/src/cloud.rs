@@ -140,6 +140,19 @@ impl Cloud {
         )
     }
 
+    /// Sends octets to where an upload's answer says, with its headers, and gives the status of the store's
+    /// answer. `content-length` is what the octets have, as in every HTTP client.
+    pub async fn send_octets(&self, upload: &Value, octets: &[u8]) -> StatusCode {
+        let url = upload["url"].as_str().expect("a url");
+        let mut request = self.http.put(url).body(octets.to_vec());
+        for (name, value) in upload["headers"].as_object().expect("headers") {
+            if name != "content-length" {
+                request = request.header(name, value.as_str().expect("a header"));
+            }
+        }
+        request.send().await.expect("an answer").status()
+    }
+
     /// Waits until something is there.
     pub async fn wait_for<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
         let mut waited = Duration::ZERO;

@@ -11,6 +11,8 @@ use axum::Router;
 use documents::Documents;
 use documents::renderer::Renderer;
 use domain::{Email, Envelope};
+use files::Files;
+use files::scan::Signatures;
 use platform::api::Health;
 use platform::outbox::Outbox;
 use ports::blobs::MemoryBlobs;
@@ -32,6 +34,9 @@ use crate::pool;
 const SECRET: &str = "refresh-secret";
 const PASSWORD: &str = "Correct-Horse-7-Battery";
 
+/// The octets that the files of one organisation may take up.
+const FILES_QUOTA: u64 = 10 * 1024 * 1024 * 1024;
+
 /// The fleet.
 pub struct Fleet {
     /// Time for all of it.
@@ -46,11 +51,16 @@ pub struct Fleet {
     pub documents_table: Arc<MemoryTable>,
     /// The files of `documents`.
     pub blobs: Arc<MemoryBlobs>,
+    /// The table of `files`.
+    pub files_table: Arc<MemoryTable>,
+    /// The bucket of `files`.
+    pub files_blobs: Arc<MemoryBlobs>,
     /// The event bus.
     pub bus: Arc<MemoryBus>,
     auth: Arc<Auth>,
     users: Arc<Users>,
     documents: Arc<Documents>,
+    files: Arc<Files>,
     authorizer: Authorizer,
     platform: Platform,
 }
@@ -89,8 +99,13 @@ impl Fleet {
         let verifier = Verifier::new(settings.issuer.clone(), settings.client_id.clone());
         let identity =
             MemoryIdentity::with_settings(clock.clone(), ids.clone(), pool::mint(), settings);
-        let [auth_table, users_table, documents_table, requests] =
-            std::array::from_fn(|_| MemoryTable::shared());
+        let [
+            auth_table,
+            users_table,
+            documents_table,
+            files_table,
+            requests,
+        ] = std::array::from_fn(|_| MemoryTable::shared());
         let (blobs, secrets) = (MemoryBlobs::shared(clock.clone()), MemorySecrets::shared());
         secrets.set(SECRET, "the secret of these tests");
         let auth = Auth {
@@ -115,6 +130,15 @@ impl Fleet {
             clock: clock.clone(),
             ids: ids.clone(),
         };
+        let files_blobs = MemoryBlobs::shared(clock.clone());
+        let files = Files {
+            table: files_table.clone(),
+            blobs: files_blobs.clone(),
+            engine: Arc::new(Signatures::default()),
+            quota: FILES_QUOTA,
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
         let authorizer = Authorizer {
             verifier,
             keys: KeySet::new(pool::Published, clock.clone()),
@@ -132,6 +156,7 @@ impl Fleet {
             auth: Arc::new(auth),
             users: Arc::new(users),
             documents: Arc::new(documents),
+            files: Arc::new(files),
             bus: MemoryBus::shared(),
             authorizer,
             clock,
@@ -140,6 +165,8 @@ impl Fleet {
             users_table,
             documents_table,
             blobs,
+            files_table,
+            files_blobs,
         }
     }
 
@@ -152,6 +179,7 @@ impl Fleet {
             auth::api::routes(self.auth.clone(), &self.platform),
             users::api::routes(self.users.clone()),
             documents::api::routes(self.documents.clone()),
+            files::api::routes(self.files.clone()),
             platform::api::routes(health),
         ]
         .into_iter()
@@ -230,11 +258,24 @@ impl Fleet {
         let outbox = Outbox {
             bus: self.bus.clone(),
         };
-        for table in [&self.auth_table, &self.users_table, &self.documents_table] {
+        for table in [
+            &self.auth_table,
+            &self.users_table,
+            &self.documents_table,
+            &self.files_table,
+        ] {
             let changes: Vec<Change> = table.take_changes().iter().map(change).collect();
             outbox.publish(&changes).await.expect("a bus that works");
         }
         self.bus.take_published()
+    }
+
+    /// Hands the store's messages to `files-events`.
+    pub async fn deliver_files(&self, message: &str) {
+        for notice in files::notice::parse(message).expect("a message of the store") {
+            let done = self.files.on(&notice, 1).await;
+            done.expect("a consumer that works");
+        }
     }
 
     /// Delivers events to whoever listens, in this order and as often as they stand there.

@@ -39,7 +39,7 @@ fn every_function_has_samples_and_every_sample_a_function() {
 #[tokio::test]
 async fn the_samples_of_the_apis_reach_a_route_and_cause_no_failure() {
     let fleet = Fleet::new();
-    for function in ["users-api", "platform-api"] {
+    for function in ["users-api", "files-api", "platform-api"] {
         for (path, event) in samples(function) {
             let mut statuses = Vec::new();
             for api in fleet.apis() {
@@ -71,6 +71,15 @@ fn the_samples_of_the_worker_are_events() {
             "{}",
             path.display()
         );
+    }
+}
+
+#[test]
+fn the_samples_of_the_files_worker_are_notices() {
+    for (path, batch) in samples("files-events") {
+        let body = batch["Records"][0]["body"].as_str().expect("a body");
+        let notices = files::notice::parse(body).expect("a message of the store");
+        assert_eq!(notices.len(), 1, "{}", path.display());
     }
 }
 

@@ -149,6 +149,45 @@ async fn a_document_that_was_cut_off_anywhere_is_made_once_by_its_retry() {
 }
 
 #[tokio::test]
+async fn a_file_is_sent_to_the_store_looked_at_and_downloaded() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let octets = b"some text";
+    let sha256 = ring::digest::digest(&ring::digest::SHA256, octets);
+    let new = json!({
+        "name": "notas.txt", "bytes": octets.len(), "content_type": "text/plain",
+        "sha256": data_encoding::HEXLOWER.encode(sha256.as_ref()),
+    });
+
+    let started = fleet.post("/v1/files/uploads", Some(&ana), &new).await;
+    assert_eq!(started.status.as_u16(), 201, "{}", started.json());
+    let started = started.json();
+    let headers = serde_json::from_value(started["upload"]["headers"].clone()).unwrap();
+    let url = started["upload"]["url"].as_str().unwrap();
+    assert_eq!(fleet.files_blobs.receive(url, &headers, octets), Ok(()));
+    let key = fleet.files_blobs.keys().remove(0);
+    let record = json!({"eventName": "ObjectCreated:Put", "s3": {"object": {"key": key}}});
+    let message = json!({"Records": [record]}).to_string();
+    fleet.deliver_files(&message).await;
+    fleet.deliver_files(&message).await;
+
+    let path = format!("/v1/files/{}/download", started["id"].as_str().unwrap());
+    let link = fleet.get(&path, Some(&ana)).await.json();
+    let now = ports::clock::Clock::now(&*fleet.clock);
+    let download = fleet
+        .files_blobs
+        .follow(link["download_url"].as_str().unwrap(), now)
+        .unwrap();
+    assert_eq!(download.blob.bytes, octets);
+    let events = fleet.publish().await;
+    let names: Vec<&str> = events.iter().map(|event| event.event.name()).collect();
+    assert_eq!(
+        names[names.len() - 2..],
+        ["files.uploaded", "files.scanned"]
+    );
+}
+
+#[tokio::test]
 async fn a_signed_out_session_is_dead_within_five_seconds() {
     let fleet = Fleet::new();
     let ana = fleet.person("ana@example.com").await;

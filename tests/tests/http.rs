@@ -309,3 +309,84 @@ async fn functions_killed_in_the_middle_lose_and_double_nothing() {
         listed.body
     );
 }
+
+/// What a caller says of a file before sending it.
+fn agreement(name: &str, content_type: &str, octets: &[u8]) -> Value {
+    let sha256 = ring::digest::digest(&ring::digest::SHA256, octets);
+    json!({
+        "name": name, "bytes": octets.len(), "content_type": content_type,
+        "sha256": data_encoding::HEXLOWER.encode(sha256.as_ref()),
+    })
+}
+
+/// Waits until a file is no longer on its way.
+async fn judged(cloud: &Cloud, token: &str, id: &str) -> String {
+    cloud
+        .wait_for("verdict", async || {
+            let file = cloud.get(&format!("/v1/files/{id}"), Some(token)).await;
+            let status = file.body["status"].as_str()?.to_owned();
+            (!["uploading", "pending"].contains(&status.as_str())).then_some(status)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_file_goes_straight_to_the_store_and_comes_back_when_it_is_clean() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("archivo").await;
+    let token = Some(ana.access.as_str());
+    let octets = "año 2026, exactamente esto\n".as_bytes();
+    let new = agreement("informe \"año\".txt", "text/plain", octets);
+    let started = cloud.post("/v1/files/uploads", token, &new).await;
+    assert_eq!(started.status, StatusCode::CREATED, "{:?}", started.body);
+    let (id, upload) = (
+        started.body["id"].as_str().unwrap(),
+        &started.body["upload"],
+    );
+    let mut html = upload.clone();
+    html["headers"]["content-type"] = json!("text/html");
+    let mut other = octets.to_vec();
+    other[0] ^= 1;
+
+    for (upload, octets, status) in [
+        (upload, &octets[..5], StatusCode::FORBIDDEN),
+        (upload, &[octets, b"more"].concat(), StatusCode::FORBIDDEN),
+        (&html, octets, StatusCode::FORBIDDEN),
+        (upload, &other, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(cloud.send_octets(upload, octets).await, status);
+    }
+    let early = cloud.get(&format!("/v1/files/{id}/download"), token).await;
+    assert_eq!(early.refusal(), (409, "file_not_clean"));
+    assert_eq!(cloud.send_octets(upload, octets).await, StatusCode::OK);
+
+    assert_eq!(judged(&cloud, &ana.access, id).await, "clean");
+    let link = cloud.get(&format!("/v1/files/{id}/download"), token).await;
+    let (status, body) = cloud
+        .follow(link.body["download_url"].as_str().unwrap())
+        .await;
+    assert_eq!((status, body.as_slice()), (StatusCode::OK, octets));
+    let usage = cloud.get("/v1/files/usage", token).await;
+    assert_eq!(
+        (&usage.body["bytes"], &usage.body["reserved"]),
+        (&json!(octets.len()), &json!(0))
+    );
+}
+
+#[tokio::test]
+async fn a_harmful_file_is_never_handed_out() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("eicar").await;
+    let token = Some(ana.access.as_str());
+    let octets = files::scan::Signatures::test_file();
+    let new = agreement("harmless.txt", "text/plain", &octets);
+    let started = cloud.post("/v1/files/uploads", token, &new).await;
+    let id = started.body["id"].as_str().unwrap();
+    let sent = cloud.send_octets(&started.body["upload"], &octets).await;
+    assert_eq!(sent, StatusCode::OK);
+
+    assert_eq!(judged(&cloud, &ana.access, id).await, "infected");
+
+    let link = cloud.get(&format!("/v1/files/{id}/download"), token).await;
+    assert_eq!(link.refusal(), (409, "file_not_clean"));
+}
