@@ -118,10 +118,16 @@ impl Function {
         }
     }
 
+    /// How far a file is, or `none`. A fault that no earlier call met strikes here, and is asked over.
     async fn status(&self, caller: &Caller, id: &str) -> String {
-        let answer = self.ask(caller, "GET", &format!("/v1/files/{id}")).await;
+        let path = format!("/v1/files/{id}");
+        let mut answer = self.ask(caller, "GET", &path).await;
+        if answer.status == 503 {
+            answer = self.ask(caller, "GET", &path).await;
+        }
         answer.json()["status"]
             .as_str()
+            .filter(|_| answer.status == 200)
             .unwrap_or("none")
             .to_owned()
     }

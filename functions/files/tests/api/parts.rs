@@ -7,7 +7,7 @@ use crate::{Function, agreement, owner, sha256};
 
 /// A text of two parts.
 fn large() -> Vec<u8> {
-    let length = usize::try_from(SMALLEST_PART).unwrap() * 2 - 11;
+    let length = usize::try_from(SMALLEST_PART).unwrap() * 2 - 1;
     b"some text\n"
         .iter()
         .copied()
