@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 
 use crate::file::{FileRecord, Status};
 use crate::kind::{Kind, TELLING};
-use crate::scan::{Content, Verdict};
+use crate::scan::{Content, Scan, Verdict};
 use crate::{Files, FilesError, TRIES, object_key};
 
 /// How many octets are read at once.
@@ -117,7 +117,7 @@ impl Files {
         if found.is_some_and(|found| found != facts.sha256) {
             return Ok(quarantined("checksum_mismatch"));
         }
-        let verdict = verdict.or_else(|| scan.map(|scan| scan.verdict()));
+        let verdict = verdict.or_else(|| scan.map(Scan::verdict));
         Ok(verdict.map_or(Outcome::Waits, of_verdict))
     }
 

@@ -161,13 +161,13 @@ async fn a_file_is_renamed_only_on_the_version_that_was_read() {
     let path = format!("/v1/files/{id}");
     let read = function.ask(&owner(), "GET", &path).await;
     let tag = read.header("etag").unwrap().to_owned();
-    let patch = |name: &str, tag: &str| {
+    let rename = |name: &str, tag: &str| {
         let call = runtime::testing::Call::new("PATCH", &path).json(&json!({"name": name}));
         call.header("if-match", tag).by(&owner())
     };
 
-    let renamed = patch("b.txt", &tag).send(&function.router).await;
-    let stale = patch("c.txt", &tag).send(&function.router).await;
+    let renamed = rename("b.txt", &tag).send(&function.router).await;
+    let stale = rename("c.txt", &tag).send(&function.router).await;
 
     assert_eq!(
         (renamed.status.as_u16(), &renamed.json()["name"]),

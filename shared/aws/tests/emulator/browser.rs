@@ -63,11 +63,10 @@ pub fn get(url: &str) -> Answer {
 
 /// A PUT of octets with these headers, to an address on this machine.
 pub fn put(url: &str, headers: &BTreeMap<String, String>, body: &[u8]) -> Answer {
-    let headers: String = headers
+    let lines = headers
         .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
-    ask("PUT", url, &headers, body)
+        .map(|(name, value)| [name, ": ", value, "\r\n"].concat());
+    ask("PUT", url, &lines.collect::<String>(), body)
 }
 
 fn ask(method: &str, url: &str, more: &str, body: &[u8]) -> Answer {
