@@ -390,3 +390,88 @@ async fn a_harmful_file_is_never_handed_out() {
     let link = cloud.get(&format!("/v1/files/{id}/download"), token).await;
     assert_eq!(link.refusal(), (409, "file_not_clean"));
 }
+
+#[tokio::test]
+async fn a_file_in_parts_is_copied_deleted_and_given_up() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("partes").await;
+    let token = Some(ana.access.as_str());
+    let octets: Vec<u8> = b"some text\n"
+        .iter()
+        .copied()
+        .cycle()
+        .take(10_000_001)
+        .collect();
+    let mut new = agreement("large.txt", "text/plain", &octets);
+    new["parts"] = json!(2);
+    let refused = cloud.post("/v1/files/uploads", token, &new).await;
+    assert_eq!(
+        refused.refusal(),
+        (422, "validation_failed"),
+        "parts of less than 5 MiB"
+    );
+    let octets: Vec<u8> = octets.iter().copied().cycle().take(10_485_759).collect();
+    let mut new = agreement("large.txt", "text/plain", &octets);
+    new["parts"] = json!(2);
+    let started = cloud.post("/v1/files/uploads", token, &new).await;
+    let id = started.body["id"].as_str().unwrap();
+    let upload = format!("/v1/files/uploads/{id}");
+    let each = usize::try_from(started.body["parts"]["bytes"].as_u64().unwrap()).unwrap();
+
+    for (number, part) in octets.chunks(each).enumerate().rev() {
+        let early = cloud
+            .post(&format!("{upload}/complete"), token, &json!({}))
+            .await;
+        assert_eq!(early.refusal(), (409, "upload_incomplete"));
+        let sha256 = agreement("", "", part)["sha256"].clone();
+        let wanted = json!({"parts": [{"number": number + 1, "sha256": sha256}]});
+        let signed = cloud.post(&format!("{upload}/parts"), token, &wanted).await;
+        assert_eq!(signed.status, StatusCode::OK, "{:?}", signed.body);
+        let ticket = &signed.body["items"][0]["upload"];
+        assert_eq!(
+            cloud.send_octets(ticket, &part[1..]).await,
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(cloud.send_octets(ticket, part).await, StatusCode::OK);
+    }
+    let complete = cloud
+        .post(&format!("{upload}/complete"), token, &json!({}))
+        .await;
+    assert_eq!(complete.status, StatusCode::OK, "{:?}", complete.body);
+    assert_eq!(judged(&cloud, &ana.access, id).await, "clean");
+
+    let copy = cloud
+        .post(
+            &format!("/v1/files/{id}/copy"),
+            token,
+            &json!({"name": "b.txt"}),
+        )
+        .await;
+    assert_eq!(copy.status, StatusCode::CREATED, "{:?}", copy.body);
+    let copied = copy.body["id"].as_str().unwrap();
+    assert_eq!(judged(&cloud, &ana.access, copied).await, "clean");
+    // The index of folders follows a moment later.
+    let in_folder = async || {
+        let listed = cloud.get("/v1/files?folder=", token).await;
+        (listed.body["items"].as_array()?.len() == 2).then_some(())
+    };
+    cloud.wait_for("two files", in_folder).await;
+    for id in [id, copied] {
+        let delete = cloud.request(Method::DELETE, &format!("/v1/files/{id}"));
+        let deleted = cloud.send(delete.bearer_auth(&ana.access)).await;
+        assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{:?}", deleted.body);
+    }
+    let open = cloud.post("/v1/files/uploads", token, &new).await;
+    let abort = format!(
+        "/v1/files/uploads/{}/abort",
+        open.body["id"].as_str().unwrap()
+    );
+    let aborted = cloud.post(&abort, token, &json!({})).await;
+    assert_eq!(aborted.status, StatusCode::NO_CONTENT, "{:?}", aborted.body);
+
+    let usage = cloud.get("/v1/files/usage", token).await.body;
+    assert_eq!(
+        (&usage["bytes"], &usage["files"], &usage["reserved"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+}
