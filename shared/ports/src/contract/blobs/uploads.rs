@@ -143,11 +143,9 @@ async fn parts_become_one_file(blobs: &dyn Uploads, send: Send<'_>) {
     );
 
     assert_eq!(blobs.finish_parts(key, &upload, &parts).await, Ok(true));
-    assert_eq!(
-        blobs.finish_parts(key, &upload, &parts).await,
-        Ok(false),
-        "again"
-    );
+    // A store may remember a finished upload for a while, as S3 does, or may not.
+    let again = blobs.finish_parts(key, &upload, &parts).await;
+    assert!(again.is_ok(), "again: {again:?}");
     assert_eq!(blobs.parts(key, &upload).await, Ok(None));
     let head = Head {
         bytes: SMALLEST_PART + 12,
