@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What a crate of the house may depend on, tests aside.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 5] = [
     ("domain", &[]),
     ("ports", &["domain"]),
     ("aws", &["domain", "ports"]),
     ("runtime", &["domain", "ports"]),
-    ("models", &["domain", "ports", "runtime"]),
-    ("FUNCTION", &["domain", "ports", "aws", "runtime", "models"]),
+    ("FUNCTION", &["domain", "ports", "aws", "runtime"]),
 ];
 
 struct House {

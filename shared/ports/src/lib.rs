@@ -6,7 +6,6 @@
 
 pub mod blobs;
 pub mod bus;
-pub mod channels;
 pub mod clock;
 pub mod contract;
 pub mod faults;
@@ -69,8 +68,6 @@ pub enum Port {
     Secrets,
     /// [`keys::Keys`].
     Keys,
-    /// [`channels::Channels`].
-    Channels,
 }
 
 impl fmt::Display for Port {
@@ -84,7 +81,6 @@ impl fmt::Display for Port {
             Self::Identity => "identity",
             Self::Secrets => "secrets",
             Self::Keys => "keys",
-            Self::Channels => "channels",
         })
     }
 }

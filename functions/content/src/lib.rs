@@ -1,1 +1,0 @@
-//! Text and data from models.

@@ -1,1 +1,0 @@
-//! Models behind any OpenAI-compatible endpoint, within a budget.
