@@ -170,12 +170,7 @@ impl Uploads for S3Blobs {
         }
     }
 
-    async fn finish_parts(
-        &self,
-        key: &str,
-        upload: &str,
-        parts: &[Part],
-    ) -> Result<bool, PortError> {
+    async fn finish_parts(&self, key: &str, upload: &str, parts: &[Part]) -> Result<(), PortError> {
         let parts = parts.iter().map(|part| {
             CompletedPart::builder()
                 .part_number(i32::from(part.number))
@@ -196,9 +191,10 @@ impl Uploads for S3Blobs {
             .send()
             .await;
         match finished {
-            Ok(_) => Ok(true),
-            Err(error) if failure::code(&error) == "NoSuchUpload" => Ok(false),
-            Err(error) => Err(failure::of_call(Port::Blobs, &error)),
+            Err(error) if failure::code(&error) != "NoSuchUpload" => {
+                Err(failure::of_call(Port::Blobs, &error))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -103,17 +103,12 @@ pub trait Uploads: Blobs {
     /// The parts that have arrived, by number; nothing if there is no such undertaking (any more).
     async fn parts(&self, key: &str, upload: &str) -> Result<Option<Vec<Part>>, PortError>;
 
-    /// Makes the file of these parts. False if there is no such undertaking (any more): it may have been
-    /// finished by a call whose answer was lost.
+    /// Makes the file of these parts. Nothing happens if there is no such undertaking (any more): it may have
+    /// been finished by a call whose answer was lost.
     ///
     /// # Errors
     /// [`PortError::Refused`] if a part is unknown or, but for the last, smaller than [`SMALLEST_PART`].
-    async fn finish_parts(
-        &self,
-        key: &str,
-        upload: &str,
-        parts: &[Part],
-    ) -> Result<bool, PortError>;
+    async fn finish_parts(&self, key: &str, upload: &str, parts: &[Part]) -> Result<(), PortError>;
 
     /// Gives the undertaking up and forgets its parts; nothing happens if there is none.
     async fn abort_parts(&self, key: &str, upload: &str) -> Result<(), PortError>;
@@ -339,17 +334,12 @@ impl Uploads for MemoryBlobs {
         ending.answer(parts)
     }
 
-    async fn finish_parts(
-        &self,
-        key: &str,
-        upload: &str,
-        parts: &[Part],
-    ) -> Result<bool, PortError> {
+    async fn finish_parts(&self, key: &str, upload: &str, parts: &[Part]) -> Result<(), PortError> {
         let ending = self.faults.enter()?;
         let mut state = self.lock();
         let Some(undertaking) = state.undertaking(key, upload) else {
             drop(state);
-            return ending.answer(false);
+            return ending.answer(());
         };
         let mut bytes = Vec::new();
         for (index, part) in parts.iter().enumerate() {
@@ -373,7 +363,7 @@ impl Uploads for MemoryBlobs {
         };
         state.files.insert(key.to_owned(), blob);
         drop(state);
-        ending.answer(true)
+        ending.answer(())
     }
 
     async fn abort_parts(&self, key: &str, upload: &str) -> Result<(), PortError> {
