@@ -134,7 +134,6 @@ impl Fleet {
         let files = Files {
             table: files_table.clone(),
             blobs: files_blobs.clone(),
-            engine: Arc::new(Signatures::default()),
             quota: FILES_QUOTA,
             clock: clock.clone(),
             ids: ids.clone(),
@@ -273,7 +272,7 @@ impl Fleet {
     /// Hands the store's messages to `files-events`.
     pub async fn deliver_files(&self, message: &str) {
         for notice in files::notice::parse(message).expect("a message of the store") {
-            let done = self.files.on(&notice, 1).await;
+            let done = self.files.on(&Signatures::default(), &notice, 1).await;
             done.expect("a consumer that works");
         }
     }

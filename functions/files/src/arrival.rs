@@ -6,7 +6,7 @@ use ports::table::{If, Item, Write, WriteError};
 
 use crate::file::FileRecord;
 use crate::notice::Notice;
-use crate::scan::Verdict;
+use crate::scan::{Engine, Verdict};
 use crate::upload::Upload;
 use crate::{Files, FilesError, TRIES, file_key, object_key};
 
@@ -14,14 +14,19 @@ use crate::{Files, FilesError, TRIES, file_key, object_key};
 pub const LAST_DELIVERY: u32 = 5;
 
 impl Files {
-    /// Reacts to a notice. When the last delivery fails too, the file says so to whoever waits for it; the
+    /// Reacts to a notice; this engine looks into what has arrived. When the last delivery fails too, the file says so to whoever waits for it; the
     /// notice still goes to the dead letters, and looks at the file again when it is sent from there.
     ///
     /// # Errors
     /// A port's failure: the notice has to come again.
-    pub async fn on(&self, notice: &Notice, delivery: u32) -> Result<(), FilesError> {
+    pub async fn on(
+        &self,
+        engine: &dyn Engine,
+        notice: &Notice,
+        delivery: u32,
+    ) -> Result<(), FilesError> {
         let (org, id) = (notice.org, notice.file);
-        let answer = self.handle(org, id, notice.verdict.clone()).await;
+        let answer = self.handle(engine, org, id, notice.verdict.clone()).await;
         if answer.is_err() && delivery >= LAST_DELIVERY {
             self.give_up(org, id).await?;
         }
@@ -30,6 +35,7 @@ impl Files {
 
     async fn handle(
         &self,
+        engine: &dyn Engine,
         org: Id<Organisation>,
         id: Id<File>,
         verdict: Option<Verdict>,
@@ -44,7 +50,7 @@ impl Files {
                 None => return Ok(()),
             },
         };
-        self.inspect(org, row, record, verdict).await
+        self.inspect(engine, org, row, record, verdict).await
     }
 
     /// The row of what has arrived. What belongs to no upload (any more) is deleted: nobody would count it,

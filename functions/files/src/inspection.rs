@@ -8,7 +8,7 @@ use ring::digest::{Context, SHA256};
 
 use crate::file::{FileRecord, Status};
 use crate::kind::{Kind, TELLING};
-use crate::scan::{Content, Scan, Verdict};
+use crate::scan::{Content, Engine, Scan, Verdict};
 use crate::{Files, FilesError, TRIES, object_key};
 
 /// How many octets are read at once.
@@ -30,6 +30,7 @@ impl Files {
     /// agreed; that something was found later counts always.
     pub(crate) async fn inspect(
         &self,
+        engine: &dyn Engine,
         org: Id<Organisation>,
         row: Item,
         record: FileRecord,
@@ -44,7 +45,7 @@ impl Files {
         }
         let outcome = match verdict {
             Some(verdict) if record.is_checked => of_verdict(verdict),
-            verdict => self.look(org, &record, verdict).await?,
+            verdict => self.look(engine, org, &record, verdict).await?,
         };
         self.conclude(org, record.id, Some((row, record)), outcome)
             .await
@@ -63,6 +64,7 @@ impl Files {
     /// Reads the file once, piece by piece, for everything that has to be known of it.
     async fn look(
         &self,
+        engine: &dyn Engine,
         org: Id<Organisation>,
         record: &FileRecord,
         verdict: Option<Verdict>,
@@ -80,7 +82,7 @@ impl Files {
             is_archive: kind.is_some_and(|kind| kind.is_archive),
         };
         let mut scan = match verdict {
-            None => self.engine.begin(content),
+            None => engine.begin(content),
             Some(_) => None,
         };
         let mut sum = (!record.is_proven).then(|| Context::new(&SHA256));

@@ -52,8 +52,6 @@ use ports::outbox::{self, Origin};
 use ports::table::{Key, Table, Write, WriteError};
 use runtime::trace;
 
-use scan::Engine;
-
 pub use file::{Change, FileRecord, Status};
 pub use upload::{Agreement, Facts, Parts, Started, Upload};
 
@@ -69,8 +67,6 @@ pub struct Files {
     pub table: Arc<dyn Table>,
     /// The files themselves.
     pub blobs: Arc<dyn Uploads>,
-    /// Looks into what arrived.
-    pub engine: Arc<dyn Engine>,
     /// The octets that the files of one organisation may take up.
     pub quota: u64,
     /// Time.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use files::scan::Elsewhere;
 use files::{Files, api};
 use ports::clock::SystemClock;
 use ports::ids::RandomIds;
@@ -16,7 +15,6 @@ async fn main() -> Result<(), runtime::Error> {
     let files = Arc::new(Files {
         table: aws.table(environment.require("FILES_TABLE")?),
         blobs: aws.uploads(environment.require("FILES_BUCKET")?),
-        engine: Arc::new(Elsewhere),
         quota: environment.require("FILES_QUOTA")?.parse()?,
         clock: clock.clone(),
         ids: ids.clone(),

@@ -19,14 +19,13 @@ async fn main() -> Result<(), runtime::Error> {
     let files = Files {
         table: aws.table(environment.require("FILES_TABLE")?),
         blobs: aws.uploads(environment.require("FILES_BUCKET")?),
-        engine,
         quota: environment.require("FILES_QUOTA")?.parse()?,
         clock: SystemClock::shared(),
         ids: RandomIds::shared(),
     };
     runtime::serve::queue(async |delivery| {
         for notice in notice::parse(&delivery.body)? {
-            files.on(&notice, delivery.attempt).await?;
+            files.on(&*engine, &notice, delivery.attempt).await?;
         }
         Ok::<_, runtime::Error>(())
     })

@@ -182,7 +182,7 @@ async fn a_file_that_cannot_be_read_says_so_after_the_last_delivery_and_may_be_l
     for delivery in 1..=5 {
         function.blobs.faults().fail_next(Fault::Before);
         assert!(
-            function.files.on(&notice, delivery).await.is_err(),
+            function.on(&notice, delivery).await.is_err(),
             "it goes back to the queue"
         );
         let expected = if delivery < 5 { "pending" } else { "error" };
@@ -195,7 +195,7 @@ async fn a_file_that_cannot_be_read_says_so_after_the_last_delivery_and_may_be_l
     assert_eq!(scan(&function, id).await["finding"], "scan_failed");
     assert_eq!(download(&function, id).await.0, 409);
 
-    function.files.on(&notice, 1).await.unwrap();
+    function.on(&notice, 1).await.unwrap();
     assert_eq!(
         function.status(&owner(), id).await,
         "clean",
@@ -220,7 +220,7 @@ async fn found(function: &Function, id: &str, status: &str, threat: Option<&str>
         "source": "aws.guardduty", "detail": detail,
     });
     for notice in notice::parse(&message.to_string()).unwrap() {
-        function.files.on(&notice, 1).await.unwrap();
+        function.on(&notice, 1).await.unwrap();
     }
 }
 

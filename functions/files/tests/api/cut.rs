@@ -44,7 +44,7 @@ async fn insist(function: &Function, call: &Call) -> Answer {
 async fn redeliver(function: &Function, id: &str) {
     let notice = created(&owner(), id).remove(0);
     for delivery in 1..5 {
-        if function.files.on(&notice, delivery).await.is_ok() {
+        if function.on(&notice, delivery).await.is_ok() {
             return;
         }
     }

@@ -74,7 +74,7 @@ async fn a_notice_under_another_tenants_name_touches_nothing() {
     let id = function.store(&owner(), "text/plain", b"text").await;
 
     for notice in created(&member(2, OrganisationRole::Owner), &id) {
-        function.files.on(&notice, 1).await.unwrap();
+        function.on(&notice, 1).await.unwrap();
     }
 
     assert_eq!(function.status(&owner(), &id).await, "clean");

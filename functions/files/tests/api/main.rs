@@ -17,7 +17,7 @@ use axum::Router;
 use domain::{Caller, OrganisationRole, PlatformRole};
 use files::notice::{self, Notice};
 use files::scan::{Engine, Signatures};
-use files::{Files, api};
+use files::{Files, FilesError, api};
 use ports::blobs::MemoryBlobs;
 use ports::blobs::uploads::SendError;
 use ports::clock::ManualClock;
@@ -40,6 +40,7 @@ struct Function {
     table: Arc<MemoryTable>,
     blobs: Arc<MemoryBlobs>,
     clock: Arc<ManualClock>,
+    engine: Arc<dyn Engine>,
 }
 
 impl Function {
@@ -54,7 +55,6 @@ impl Function {
         let files = Arc::new(Files {
             table: table.clone(),
             blobs: blobs.clone(),
-            engine,
             quota,
             clock: clock.clone(),
             ids: ids.clone(),
@@ -71,6 +71,7 @@ impl Function {
             table,
             blobs,
             clock,
+            engine,
         }
     }
 
@@ -112,9 +113,13 @@ impl Function {
     }
 
     /// Lets the store's notice about a file arrive.
+    async fn on(&self, notice: &Notice, delivery: u32) -> Result<(), FilesError> {
+        self.files.on(&*self.engine, notice, delivery).await
+    }
+
     async fn notify(&self, caller: &Caller, id: &str) {
         for notice in created(caller, id) {
-            self.files.on(&notice, 1).await.unwrap();
+            self.on(&notice, 1).await.unwrap();
         }
     }
 
