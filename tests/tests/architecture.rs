@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What a crate of the house may depend on, tests aside.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
     ("domain", &[]),
     ("ports", &["domain"]),
     ("aws", &["domain", "ports"]),
     ("runtime", &["domain", "ports"]),
-    ("FUNCTION", &["domain", "ports", "aws", "runtime"]),
+    ("models", &["domain", "ports", "runtime"]),
+    ("FUNCTION", &["domain", "ports", "aws", "runtime", "models"]),
 ];
 
 struct House {

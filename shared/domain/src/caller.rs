@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Id, Organisation, Session, User};
+use crate::id::{ApiKey, Id, Organisation, Session, User};
 use crate::role::{self, OrganisationRole, PlatformRole};
 
 /// A person who signed in, the organisation that they act for, and what they may do there.
@@ -16,6 +16,9 @@ pub struct Caller {
     pub organisation: Id<Organisation>,
     /// The sign-in that the token belongs to.
     pub session: Id<Session>,
+    /// The key that the request came with, if a program sent it for that person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Id<ApiKey>>,
     /// What the person is on the platform.
     pub platform_role: PlatformRole,
     /// What the person is in the active organisation; nothing if they are no member of it.
@@ -38,6 +41,7 @@ impl Caller {
             user,
             organisation,
             session,
+            key: None,
             platform_role,
             organisation_role,
             permissions,

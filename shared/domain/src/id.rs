@@ -37,6 +37,18 @@ kinds! {
     Session = "ses";
     /// A generated document.
     Document = "doc";
+    /// An organisation's own template of documents.
+    Template = "tpl";
+    /// Many documents of one template.
+    Batch = "bat";
+    /// A text or an object that a model made.
+    Content = "con";
+    /// A voice that an organisation speaks with.
+    Voice = "voi";
+    /// Slow work that was taken on.
+    Job = "job";
+    /// What a program signs in with.
+    ApiKey = "key";
     /// A stored file.
     File = "fil";
     /// Something that happened, once, whatever the number of its deliveries.

@@ -51,15 +51,25 @@ impl OrganisationRole {
                 "organisations:read",
                 "documents:read",
                 "templates:read",
+                "content:read",
                 "files:read",
             ],
             Self::Editor => &[
                 "documents:create",
                 "documents:delete",
+                "templates:write",
+                "content:create",
+                "content:delete",
+                "prompts:write",
                 "files:create",
                 "files:delete",
             ],
-            Self::Admin => &["members:manage", "organisations:update"],
+            Self::Admin => &[
+                "members:manage",
+                "organisations:update",
+                "api-keys:manage",
+                "budgets:manage",
+            ],
             Self::Owner => &["organisations:delete", "billing:manage"],
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod blobs;
 pub mod bus;
+pub mod channels;
 pub mod clock;
 pub mod contract;
 pub mod faults;
@@ -68,6 +69,8 @@ pub enum Port {
     Secrets,
     /// [`keys::Keys`].
     Keys,
+    /// [`channels::Channels`].
+    Channels,
 }
 
 impl fmt::Display for Port {
@@ -81,6 +84,7 @@ impl fmt::Display for Port {
             Self::Identity => "identity",
             Self::Secrets => "secrets",
             Self::Keys => "keys",
+            Self::Channels => "channels",
         })
     }
 }
