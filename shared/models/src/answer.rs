@@ -75,8 +75,8 @@ pub(crate) fn vectors(
             .and_then(|index| usize::try_from(index).ok())
             .unwrap_or(place);
         let slot = vectors.get_mut(index).ok_or_else(Failure::malformed)?;
-        let vector: Vec<f32> = serde_json::from_value(one["embedding"].clone())
-            .map_err(|_| Failure::malformed())?;
+        let vector: Vec<f32> =
+            serde_json::from_value(one["embedding"].clone()).map_err(|_| Failure::malformed())?;
         *slot = Some(vector);
     }
     let vectors: Option<Vec<_>> = vectors.into_iter().collect();
@@ -182,7 +182,8 @@ impl Assembly {
             return;
         }
         while self.tools.len() <= index {
-            self.tools.push(json!({"type": "function", "function": {"name": "", "arguments": ""}}));
+            self.tools
+                .push(json!({"type": "function", "function": {"name": "", "arguments": ""}}));
         }
         let call = &mut self.tools[index];
         for name in ["id", "type"] {
@@ -191,9 +192,10 @@ impl Assembly {
             }
         }
         for name in ["name", "arguments"] {
-            if let (Some(text), Some(function)) =
-                (piece["function"][name].as_str(), call["function"].as_object_mut())
-            {
+            if let (Some(text), Some(function)) = (
+                piece["function"][name].as_str(),
+                call["function"].as_object_mut(),
+            ) {
                 grow(function, name, text);
             }
         }
@@ -214,15 +216,22 @@ impl Assembly {
         match self.finish {
             Some(finish) if self.started || self.malformed == 0 => Ok(self.ended(finish)),
             _ if self.malformed > 0 && !self.started => Err(Failure::malformed()),
-            _ => Err(Failure::new("cut", wire::Then::Retry, wire::Billed::Perhaps)),
+            _ => Err(Failure::new(
+                "cut",
+                wire::Then::Retry,
+                wire::Billed::Perhaps,
+            )),
         }
     }
 
     /// The answer as far as it has come, ended for this reason.
     pub(crate) fn ended(mut self, finish: Finish) -> Reply {
         let refused = self.fields.get("refusal").is_some_and(is_refusal);
-        self.fields.entry("role").or_insert_with(|| "assistant".into());
-        self.fields.insert("content".into(), self.text.clone().into());
+        self.fields
+            .entry("role")
+            .or_insert_with(|| "assistant".into());
+        self.fields
+            .insert("content".into(), self.text.clone().into());
         if !self.tools.is_empty() {
             self.fields.insert("tool_calls".into(), self.tools.into());
             if self.text.is_empty() {
@@ -295,7 +304,9 @@ mod tests {
             json!({"index": 0, "function": {"arguments": "1}"}}),
             json!({"index": 4_000_000_000_u32}),
         ] {
-            answer.take(&chunk(&json!({"tool_calls": [call]}), None)).unwrap();
+            answer
+                .take(&chunk(&json!({"tool_calls": [call]}), None))
+                .unwrap();
         }
         answer.take(&chunk(&json!({}), Some("tool_calls"))).unwrap();
 
@@ -315,7 +326,9 @@ mod tests {
     #[test]
     fn a_stream_that_does_not_say_why_it_ended_was_cut() {
         let mut answer = Assembly::default();
-        answer.take(&chunk(&json!({"content": "Ho"}), None)).unwrap();
+        answer
+            .take(&chunk(&json!({"content": "Ho"}), None))
+            .unwrap();
 
         assert_eq!(answer.finish().unwrap_err().code, "cut");
     }
@@ -329,7 +342,9 @@ mod tests {
 
         let mut answer = Assembly::default();
         answer.take("{").unwrap();
-        answer.take(&chunk(&json!({"content": "Hola"}), Some("stop"))).unwrap();
+        answer
+            .take(&chunk(&json!({"content": "Hola"}), Some("stop")))
+            .unwrap();
         assert_eq!(answer.finish().unwrap().text, "Hola");
     }
 
@@ -340,9 +355,18 @@ mod tests {
             "finish_reason": "length"}]});
         let reply = chat(body.to_string().as_bytes()).unwrap();
 
-        assert_eq!((reply.text.as_str(), reply.finish), ("Hola", Finish::Length));
+        assert_eq!(
+            (reply.text.as_str(), reply.finish),
+            ("Hola", Finish::Length)
+        );
         assert_eq!(reply.usage, None);
-        for bad in ["", "<html>", "{}", r#"{"choices": []}"#, r#"{"choices": [{"message": 1}]}"#] {
+        for bad in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"choices": []}"#,
+            r#"{"choices": [{"message": 1}]}"#,
+        ] {
             assert_eq!(chat(bad.as_bytes()).unwrap_err().code, "malformed", "{bad}");
         }
     }

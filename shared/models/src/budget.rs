@@ -470,7 +470,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
         }
-        for text in ["", "org:", "user:", "user:key_00000000000000000000000000000001", "model:", "team:1"] {
+        for text in [
+            "",
+            "org:",
+            "user:",
+            "user:key_00000000000000000000000000000001",
+            "model:",
+            "team:1",
+        ] {
             assert!(text.parse::<Scope>().is_err(), "{text}");
         }
     }

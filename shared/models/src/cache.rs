@@ -1,8 +1,8 @@
 //! Answers from memory: the very same question of the very same organisation, if the caller asks for that.
 
+use data_encoding::HEXLOWER;
 use domain::Id;
 use domain::id::Organisation;
-use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use ports::PortError;
 use ports::table::{If, Item, Key, Table, Write, WriteError};

@@ -113,7 +113,12 @@ struct Plan {
 impl Gateway {
     /// A gateway to these targets.
     pub fn new(parts: Parts, targets: Vec<Arc<Target>>) -> Self {
-        let Parts { client, table, clock, ids } = parts;
+        let Parts {
+            client,
+            table,
+            clock,
+            ids,
+        } = parts;
         Self {
             ledger: Ledger::new(Arc::clone(&table), Arc::clone(&clock), Arc::clone(&ids)),
             health: Health::new(Arc::clone(&table), Arc::clone(&clock)),
@@ -167,7 +172,8 @@ impl Gateway {
         request: &ChatRequest,
         deadline: Timestamp,
     ) -> Result<Completion, ModelError> {
-        self.chat(spender, call, request, deadline, Listener(None)).await
+        self.chat(spender, call, request, deadline, Listener(None))
+            .await
     }
 
     /// Asks, and tells the answer piece by piece; gives it whole in the end. With a schema the whole answer
@@ -180,7 +186,8 @@ impl Gateway {
         deadline: Timestamp,
         sink: &mut dyn Sink,
     ) -> Result<Completion, ModelError> {
-        self.chat(spender, call, request, deadline, Listener(Some(sink))).await
+        self.chat(spender, call, request, deadline, Listener(Some(sink)))
+            .await
     }
 
     /// Turns texts into vectors, by the targets that have a model for that.
@@ -239,7 +246,9 @@ impl Gateway {
         }
         let task = Task::Chat(request);
         let mut run = self.open(spender, call, plan, &task, deadline).await?;
-        let outcome = self.answer(&mut run, request, shape.as_deref(), &mut listener).await;
+        let outcome = self
+            .answer(&mut run, request, shape.as_deref(), &mut listener)
+            .await;
         let model = run.last_model();
         let bill = run.bill(outcome.as_ref().err());
         let cost = run.cost(&bill);
@@ -310,7 +319,9 @@ impl Gateway {
         if streamed {
             return Err(unfit(wrong));
         }
-        request.messages.push(Message::assistant(&asked.answer.text));
+        request
+            .messages
+            .push(Message::assistant(&asked.answer.text));
         request.messages.push(Message::user(shapes::repair(&wrong)));
         run.prefer(&asked.target);
         asked = run.ask(&Task::Chat(&request), listener).await?;
@@ -321,11 +332,7 @@ impl Gateway {
     }
 
     /// Who may be asked.
-    fn plan(
-        &self,
-        name: Option<&str>,
-        can: impl Fn(&Target) -> bool,
-    ) -> Result<Plan, ModelError> {
+    fn plan(&self, name: Option<&str>, can: impl Fn(&Target) -> bool) -> Result<Plan, ModelError> {
         let all: Vec<Arc<Target>> = self
             .targets()
             .iter()
@@ -350,7 +357,9 @@ impl Gateway {
     /// What the dearest of them may cost.
     fn bound(&self, candidates: &[Arc<Target>], task: &Task<'_>) -> i64 {
         let now = self.clock.now();
-        let bounds = candidates.iter().map(|target| task.bound(&target.price.at(now)));
+        let bounds = candidates
+            .iter()
+            .map(|target| task.bound(&target.price.at(now)));
         bounds.max().unwrap_or(0)
     }
 
@@ -378,12 +387,7 @@ impl Gateway {
         Ok(Run::new(self, hold, order, plan.currency, deadline))
     }
 
-    fn memory(
-        &self,
-        org: Id<Organisation>,
-        request: &ChatRequest,
-        plan: &Plan,
-    ) -> Option<Key> {
+    fn memory(&self, org: Id<Organisation>, request: &ChatRequest, plan: &Plan) -> Option<Key> {
         request.cache?;
         let targets = plan.candidates.iter().map(|target| &**target);
         Some(cache::key(org, request, targets))
@@ -472,4 +476,3 @@ impl ModelError {
 pub(crate) fn outcome(error: Option<&ModelError>) -> &'static str {
     error.map_or("ok", ModelError::outcome)
 }
-

@@ -71,7 +71,13 @@ impl Health {
         let known = futures::future::join_all(known).await;
         let mut order: Vec<(i64, Arc<Target>)> = known
             .into_iter()
-            .map(|seen| if seen.until > now.as_millisecond() { seen.until } else { 0 })
+            .map(|seen| {
+                if seen.until > now.as_millisecond() {
+                    seen.until
+                } else {
+                    0
+                }
+            })
             .zip(targets)
             .collect();
         order.sort_by_key(|(until, _)| *until);
@@ -115,7 +121,9 @@ impl Health {
     pub(crate) async fn failed(&self, name: &str, bench: Option<Duration>) {
         let now = self.clock.now();
         let failures = self.known(name).map_or(0, |seen| seen.failures) + 1;
-        let rest = bench.map(|bench| bench.min(LONGEST)).or_else(|| pause(failures));
+        let rest = bench
+            .map(|bench| bench.min(LONGEST))
+            .or_else(|| pause(failures));
         let until = rest.map(|rest| {
             let millis = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
             now.as_millisecond().saturating_add(millis)
@@ -124,7 +132,10 @@ impl Health {
             key: key(name),
             guards: Vec::new(),
             add: vec![(FAILURES.to_owned(), 1)],
-            set: until.map(|until| (UNTIL.to_owned(), until)).into_iter().collect(),
+            set: until
+                .map(|until| (UNTIL.to_owned(), until))
+                .into_iter()
+                .collect(),
             remove: Vec::new(),
             expires_at: now.checked_add(KEPT).ok(),
         };

@@ -12,9 +12,12 @@ pub mod request;
 mod run;
 mod shapes;
 pub mod target;
+pub mod testing;
 mod wire;
 
-pub use budget::{Budget, BudgetError, CallRecord, Ledger, Notice, Period, Scope, Spender, Standing};
+pub use budget::{
+    Budget, BudgetError, CallRecord, Ledger, Notice, Period, Scope, Spender, Standing,
+};
 pub use error::ModelError;
 pub use gateway::{Flow, Gateway, Parts, Patience, Sink};
 pub use reply::{Attempt, Completion, Cost, Delta, Embeddings, Finish, Usage};

@@ -41,7 +41,10 @@ impl Price {
 
     /// The most that so many tokens can cost, were all of the input the dearer kind.
     pub fn bound(&self, input: u64, output: u64) -> i64 {
-        sum(&[(input, self.input.max(self.cached_input)), (output, self.output)])
+        sum(&[
+            (input, self.input.max(self.cached_input)),
+            (output, self.output),
+        ])
     }
 }
 
@@ -158,7 +161,12 @@ impl WrittenPrice {
                 .embedding_micros_per_million
                 .unwrap_or(self.input_micros_per_million),
         };
-        let parts = [price.input, price.cached_input, price.output, price.embedding];
+        let parts = [
+            price.input,
+            price.cached_input,
+            price.output,
+            price.embedding,
+        ];
         if parts.iter().any(|part| !(0..=DEAREST).contains(part)) {
             return Err(format!("prices from 0 to {DEAREST} are expected"));
         }

@@ -214,11 +214,18 @@ mod tests {
 
     #[test]
     fn usage_that_says_too_little_is_no_usage() {
-        for raw in [json!(null), json!({}), json!({"prompt_tokens": 1}), json!({"completion_tokens": 1})] {
+        for raw in [
+            json!(null),
+            json!({}),
+            json!({"prompt_tokens": 1}),
+            json!({"completion_tokens": 1}),
+        ] {
             assert_eq!(Usage::of(&raw), None, "{raw}");
         }
         assert_eq!(
-            Usage::of(&json!({"prompt_tokens": 10, "total_tokens": 15})).unwrap().output,
+            Usage::of(&json!({"prompt_tokens": 10, "total_tokens": 15}))
+                .unwrap()
+                .output,
             5
         );
     }

@@ -88,7 +88,14 @@ impl Message {
 
     /// A message as a client wrote it; nothing if it is no object with a known role.
     pub fn of_value(value: Value) -> Option<Self> {
-        const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "function"];
+        const ROLES: [&str; 6] = [
+            "system",
+            "developer",
+            "user",
+            "assistant",
+            "tool",
+            "function",
+        ];
         match value {
             Value::Object(fields) => {
                 let role = fields.get("role").and_then(Value::as_str);
@@ -101,7 +108,10 @@ impl Message {
 
     /// Who speaks.
     pub fn role(&self) -> &str {
-        self.0.get("role").and_then(Value::as_str).unwrap_or_default()
+        self.0
+            .get("role")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// What is said, where that is text: parts of text are put together.
@@ -199,7 +209,10 @@ impl ChatRequest {
                 .ok_or_else(|| mistake(param, "1 to 200000 are expected"))?,
         };
         let seed = take(&mut body, "seed")
-            .map(|seed| seed.as_i64().ok_or_else(|| mistake("seed", "a whole number is expected")))
+            .map(|seed| {
+                seed.as_i64()
+                    .ok_or_else(|| mistake("seed", "a whole number is expected"))
+            })
             .transpose()?;
         let request = Self {
             model,
@@ -247,12 +260,21 @@ impl ChatRequest {
     /// The body that a target is sent.
     pub(crate) fn body(&self, target: &Target, stream: bool) -> Value {
         let mut body = self.extra.clone();
-        for ours in ["n", "stream", "stream_options", "max_tokens", "max_completion_tokens"] {
+        for ours in [
+            "n",
+            "stream",
+            "stream_options",
+            "max_tokens",
+            "max_completion_tokens",
+        ] {
             body.remove(ours);
         }
         body.insert("model".into(), target.model.clone().into());
         body.insert("messages".into(), json!(self.messages));
-        body.insert(target.max_tokens_field.name().into(), self.max_tokens.into());
+        body.insert(
+            target.max_tokens_field.name().into(),
+            self.max_tokens.into(),
+        );
         let mut set = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
                 body.insert(name.into(), value);
@@ -264,7 +286,9 @@ impl ChatRequest {
         set("stop", (!self.stop.is_empty()).then(|| json!(self.stop)));
         set(
             "response_format",
-            self.schema.as_ref().map(|schema| json!({"type": "json_schema", "json_schema": schema})),
+            self.schema
+                .as_ref()
+                .map(|schema| json!({"type": "json_schema", "json_schema": schema})),
         );
         if stream {
             set("stream", Some(true.into()));
@@ -277,8 +301,15 @@ impl ChatRequest {
     /// every known vocabulary. A picture counts as the dearest that was seen, whatever its octets.
     pub(crate) fn input_bound(&self) -> u64 {
         let pictures = Count::default();
-        let octets: u64 = self.messages.iter().map(|m| weigh_map(&m.0, &pictures)).sum();
-        let schema = self.schema.as_ref().map_or(0, |schema| weigh(&schema.schema, &pictures));
+        let octets: u64 = self
+            .messages
+            .iter()
+            .map(|m| weigh_map(&m.0, &pictures))
+            .sum();
+        let schema = self
+            .schema
+            .as_ref()
+            .map_or(0, |schema| weigh(&schema.schema, &pictures));
         let extra = weigh_map(&self.extra, &pictures);
         let messages = u64::try_from(self.messages.len()).unwrap_or(u64::MAX);
         octets
@@ -345,13 +376,18 @@ fn streaming(body: &mut Map<String, Value>) -> Result<(bool, bool), Mistake> {
         Some(Value::Bool(stream)) => stream,
         Some(_) => return Err(mistake("stream", "true or false is expected")),
     };
-    let usage = take(body, "stream_options").is_some_and(|options| options["include_usage"] == true);
+    let usage =
+        take(body, "stream_options").is_some_and(|options| options["include_usage"] == true);
     Ok((stream, usage))
 }
 
 fn number(body: &mut Map<String, Value>, name: &'static str) -> Result<Option<f64>, Mistake> {
     take(body, name)
-        .map(|value| value.as_f64().ok_or_else(|| mistake(name, "a number is expected")))
+        .map(|value| {
+            value
+                .as_f64()
+                .ok_or_else(|| mistake(name, "a number is expected"))
+        })
         .transpose()
 }
 
@@ -446,7 +482,11 @@ mod tests {
             ("stop", json!(["a", "b", "c", "d", "e"]), "stop"),
             ("seed", json!("x"), "seed"),
             ("stream", json!("yes"), "stream"),
-            ("response_format", json!({"type": "json_schema"}), "response_format"),
+            (
+                "response_format",
+                json!({"type": "json_schema"}),
+                "response_format",
+            ),
         ] {
             let mut written = body();
             written[field] = value;
@@ -458,8 +498,7 @@ mod tests {
     #[test]
     fn a_schema_is_understood_and_another_format_is_passed_on() {
         let mut written = body();
-        written["response_format"] =
-            json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}});
+        written["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}});
         let with_schema = read(written).unwrap().request;
         let mut written = body();
         written["response_format"] = json!({"type": "json_object"});
@@ -479,11 +518,12 @@ mod tests {
     #[test]
     fn what_a_client_smuggles_in_does_not_change_what_is_paid_for() {
         let mut request = ChatRequest::new(vec![Message::user("Hola")], 5);
-        request.extra = json!({"n": 9, "max_tokens": 9999, "max_completion_tokens": 9999, "model": "dear",
+        request.extra =
+            json!({"n": 9, "max_tokens": 9999, "max_completion_tokens": 9999, "model": "dear",
             "messages": [], "stream": true})
-        .as_object()
-        .unwrap()
-        .clone();
+            .as_object()
+            .unwrap()
+            .clone();
 
         let sent = request.body(&target(), false);
 
@@ -509,7 +549,11 @@ mod tests {
             5,
         );
 
-        assert!((2000..2200).contains(&plain.input_bound()), "{}", plain.input_bound());
+        assert!(
+            (2000..2200).contains(&plain.input_bound()),
+            "{}",
+            plain.input_bound()
+        );
         assert!((50_000..50_200).contains(&picture.input_bound()));
     }
 }

@@ -158,7 +158,10 @@ impl<'g> Run<'g> {
 
     /// The model that was asked last.
     pub(crate) fn last_model(&self) -> String {
-        self.attempts.last().map(|a| a.model.clone()).unwrap_or_default()
+        self.attempts
+            .last()
+            .map(|a| a.model.clone())
+            .unwrap_or_default()
     }
 
     pub(crate) fn bill(&mut self, error: Option<&ModelError>) -> Bill {
@@ -219,7 +222,10 @@ impl<'g> Run<'g> {
         if self.left().is_none() {
             return ModelError::TimedOut;
         }
-        let soonest = failures.iter().filter_map(|failure| failure.retry_after).min();
+        let soonest = failures
+            .iter()
+            .filter_map(|failure| failure.retry_after)
+            .min();
         ModelError::Failed {
             retry_after: soonest.map(|wait| wait.as_secs().max(1)),
         }
@@ -313,7 +319,11 @@ impl<'g> Run<'g> {
             .map_err(Turn::Over)?;
         let left = self.left().ok_or(Turn::Over(ModelError::TimedOut))?;
         // One that does not answer leaves the others a third of the time.
-        let share = if others > 0 { left.mul_f64(2.0 / 3.0) } else { left };
+        let share = if others > 0 {
+            left.mul_f64(2.0 / 3.0)
+        } else {
+            left
+        };
         let time = share.min(target.times.total);
         let done = self.exchange(target, task, listener, time).await;
         let (usage, charged, outcome, status) = charge(task, &price, bound, &done);
@@ -412,9 +422,10 @@ impl<'g> Run<'g> {
             };
             Ok::<_, Failure>((events, first))
         };
-        let (mut events, mut delta) = tokio::time::timeout(target.times.first_token.min(time), begin)
-            .await
-            .map_err(|_| Failure::slow("first_token_timeout"))??;
+        let (mut events, mut delta) =
+            tokio::time::timeout(target.times.first_token.min(time), begin)
+                .await
+                .map_err(|_| Failure::slow("first_token_timeout"))??;
         // From here on somebody has been told, and nobody else can be asked.
         loop {
             if let Some(delta) = delta.take() {
@@ -498,12 +509,16 @@ fn charge(
             let usage = answer.usage.clone().unwrap_or_else(|| seen(answer.octets));
             (Some(usage), "ok", Some(200))
         }
-        Err(Broken::Listener(_, octets)) => {
-            (Some(seen(octets.saturating_add(UNSEEN))), "not_told", Some(200))
-        }
-        Err(Broken::Interrupted(failure)) => {
-            (Some(Usage::bound(input, most)), failure.code, failure.status)
-        }
+        Err(Broken::Listener(_, octets)) => (
+            Some(seen(octets.saturating_add(UNSEEN))),
+            "not_told",
+            Some(200),
+        ),
+        Err(Broken::Interrupted(failure)) => (
+            Some(Usage::bound(input, most)),
+            failure.code,
+            failure.status,
+        ),
         Err(Broken::Failure(failure)) => {
             let usage = match failure.billed {
                 Billed::No => None,
@@ -514,7 +529,11 @@ fn charge(
     };
     let micros = usage.as_ref().map_or(0, |usage| task.cost(price, usage));
     if micros > bound {
-        tracing::warn!(micros, bound, "an endpoint counts more tokens than can be; the bound is charged");
+        tracing::warn!(
+            micros,
+            bound,
+            "an endpoint counts more tokens than can be; the bound is charged"
+        );
     }
     (usage, micros.min(bound), outcome, status)
 }

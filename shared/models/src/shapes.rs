@@ -66,7 +66,11 @@ pub(crate) fn fit(shape: &Validator, text: &str) -> Result<Value, Vec<Misfit>> {
             reason: error.to_string(),
         })
         .collect();
-    if wrong.is_empty() { Ok(value) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok(value)
+    } else {
+        Err(wrong)
+    }
 }
 
 /// What a model is told of its mistakes.
@@ -74,7 +78,11 @@ pub(crate) fn repair(wrong: &[Misfit]) -> String {
     let places: String = wrong
         .iter()
         .map(|misfit| {
-            let place = if misfit.path.is_empty() { "/" } else { &misfit.path };
+            let place = if misfit.path.is_empty() {
+                "/"
+            } else {
+                &misfit.path
+            };
             format!("- {place}: {}\n", misfit.reason)
         })
         .collect();
@@ -89,7 +97,9 @@ fn unfenced(text: &str) -> &str {
     let inner = text
         .strip_prefix("```")
         .and_then(|rest| rest.strip_suffix("```"));
-    inner.map_or(text, |inner| inner.strip_prefix("json").unwrap_or(inner).trim())
+    inner.map_or(text, |inner| {
+        inner.strip_prefix("json").unwrap_or(inner).trim()
+    })
 }
 
 #[cfg(test)]
@@ -104,17 +114,30 @@ mod tests {
             .unwrap();
 
         assert_eq!(fit(&shape, " {\"n\": 1}\n").unwrap(), json!({"n": 1}));
-        assert_eq!(fit(&shape, "```json\n{\"n\": 1}\n```").unwrap(), json!({"n": 1}));
+        assert_eq!(
+            fit(&shape, "```json\n{\"n\": 1}\n```").unwrap(),
+            json!({"n": 1})
+        );
         assert_eq!(fit(&shape, r#"{"n": "x"}"#).unwrap_err()[0].path, "/n");
         assert_eq!(fit(&shape, "{}").unwrap_err()[0].path, "");
-        assert!(fit(&shape, "Of course!").unwrap_err()[0].reason.starts_with("not JSON"));
+        assert!(
+            fit(&shape, "Of course!").unwrap_err()[0]
+                .reason
+                .starts_with("not JSON")
+        );
     }
 
     #[test]
     fn a_schema_that_is_none_or_points_outside_is_refused() {
         let shapes = Shapes::default();
-        for schema in [json!({"type": "wizard"}), json!({"$ref": "https://schemas.example/a.json"})] {
-            assert!(matches!(shapes.of(&schema), Err(ModelError::BadSchema { .. })), "{schema}");
+        for schema in [
+            json!({"type": "wizard"}),
+            json!({"$ref": "https://schemas.example/a.json"}),
+        ] {
+            assert!(
+                matches!(shapes.of(&schema), Err(ModelError::BadSchema { .. })),
+                "{schema}"
+            );
         }
     }
 
@@ -123,6 +146,9 @@ mod tests {
         let shapes = Shapes::default();
         let schema = json!({"type": "object"});
 
-        assert!(Arc::ptr_eq(&shapes.of(&schema).unwrap(), &shapes.of(&schema).unwrap()));
+        assert!(Arc::ptr_eq(
+            &shapes.of(&schema).unwrap(),
+            &shapes.of(&schema).unwrap()
+        ));
     }
 }

@@ -308,17 +308,35 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_its_place_and_without_the_key() {
         for (list, place) in [
-            (with("base_url", json!("ftp://models.example")), "[0].base_url"),
-            (with("base_url", json!("http://models.example/v1")), "[0].base_url"),
-            (with("base_url", json!("https://u:p@models.example")), "[0].base_url"),
-            (with("base_url", json!("https://models.example/v1?a=b")), "[0].base_url"),
+            (
+                with("base_url", json!("ftp://models.example")),
+                "[0].base_url",
+            ),
+            (
+                with("base_url", json!("http://models.example/v1")),
+                "[0].base_url",
+            ),
+            (
+                with("base_url", json!("https://u:p@models.example")),
+                "[0].base_url",
+            ),
+            (
+                with("base_url", json!("https://models.example/v1?a=b")),
+                "[0].base_url",
+            ),
             (with("name", json!("a b")), "[0].name"),
             (with("model", json!("")), "[0].model"),
             (with("key", json!("sk\n1")), "[0].key"),
             (with("context", json!(0)), "[0].context"),
             (with("timeouts", json!({"idle_ms": 0})), "[0].timeouts"),
             (with("colour", json!(1)), "[0].colour"),
-            (with("price", json!({"input_micros_per_million": -1, "output_micros_per_million": 1})), "[0].price"),
+            (
+                with(
+                    "price",
+                    json!({"input_micros_per_million": -1, "output_micros_per_million": 1}),
+                ),
+                "[0].price",
+            ),
             (json!([target(), target()]).to_string(), "[1].name"),
             ("{}".to_owned(), "."),
             ("[] x".to_owned(), "."),

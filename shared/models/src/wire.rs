@@ -255,9 +255,14 @@ fn is_context(code: &str, message: &str) -> bool {
         return true;
     }
     let message = message.to_ascii_lowercase();
-    ["maximum context length", "context window", "context length exceeded", "prompt is too long"]
-        .iter()
-        .any(|words| message.contains(words))
+    [
+        "maximum context length",
+        "context window",
+        "context length exceeded",
+        "prompt is too long",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 fn said(body: &[u8]) -> Said {
@@ -269,9 +274,13 @@ fn said_in(body: &Value) -> Said {
     let error = body.get("error").unwrap_or(body);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
     Said {
-        code: text("code").or_else(|| text("type")).map(|code| short(code, 64)),
+        code: text("code")
+            .or_else(|| text("type"))
+            .map(|code| short(code, 64)),
         message: short(
-            text("message").or_else(|| error.as_str()).unwrap_or_default(),
+            text("message")
+                .or_else(|| error.as_str())
+                .unwrap_or_default(),
             300,
         ),
     }
@@ -326,7 +335,12 @@ mod tests {
         for (status, body, code, then) in [
             (400, none.clone(), "refused", Then::Stop),
             (422, none.clone(), "refused", Then::Stop),
-            (400, coded("context_length_exceeded"), "context_length", Then::Larger),
+            (
+                400,
+                coded("context_length_exceeded"),
+                "context_length",
+                Then::Larger,
+            ),
             (
                 400,
                 json!({"error": {"code": 400, "message": "m", "type": "exceed_context_size_error"}}),
@@ -339,7 +353,12 @@ mod tests {
                 "context_length",
                 Then::Larger,
             ),
-            (400, coded("content_filter"), "content_filter", Then::Filtered),
+            (
+                400,
+                coded("content_filter"),
+                "content_filter",
+                Then::Filtered,
+            ),
             (401, none.clone(), "key_refused", Then::Bench),
             (402, none.clone(), "quota", Then::Bench),
             (403, none.clone(), "key_refused", Then::Bench),
@@ -373,7 +392,9 @@ mod tests {
         assert_eq!(said.billed, Billed::Perhaps);
         assert_eq!(error_in(&json!({"error": null, "choices": []})), None);
         assert_eq!(
-            error_in(&json!({"error": "the model is gone"})).unwrap().then,
+            error_in(&json!({"error": "the model is gone"}))
+                .unwrap()
+                .then,
             Then::Retry
         );
     }

@@ -139,7 +139,10 @@ impl Ledger {
             state: State::Open,
             outcome: "open".to_owned(),
             opened_at: now,
-            closes_at: opening.deadline.saturating_add(GRACE).unwrap_or(Timestamp::MAX),
+            closes_at: opening
+                .deadline
+                .saturating_add(GRACE)
+                .unwrap_or(Timestamp::MAX),
             settled_at: None,
             micros: 0,
             currency: opening.currency.to_owned(),
@@ -176,11 +179,7 @@ impl Ledger {
     }
 
     /// The counters that a call falls under, the narrow ones first, the organisation's month last.
-    async fn wanted(
-        &self,
-        opening: &Opening<'_>,
-        now: Timestamp,
-    ) -> Result<Vec<Held>, ModelError> {
+    async fn wanted(&self, opening: &Opening<'_>, now: Timestamp) -> Result<Vec<Held>, ModelError> {
         let spender = opening.spender;
         let mut scopes: Vec<Scope> = spender.key.map(Scope::Key).into_iter().collect();
         scopes.push(Scope::User(spender.user));
@@ -191,7 +190,14 @@ impl Ledger {
             .map(|scope| defined(self.table(), spender.org, scope));
         let limits = try_join_all(limits).await?;
         let mut wanted = Vec::new();
-        for (scope, Defined { definition, revision }) in scopes.into_iter().zip(limits) {
+        for (
+            scope,
+            Defined {
+                definition,
+                revision,
+            },
+        ) in scopes.into_iter().zip(limits)
+        {
             let limited = definition.and_then(|d| Some((d.limit?, d.period)));
             let held = |period: Period, limit| Held {
                 spend: Spend {
@@ -253,7 +259,11 @@ impl Ledger {
                     hold.held.push(held);
                     return Err(error);
                 }
-                Err(Refusal::Exhausted { limit, left, revision }) => {
+                Err(Refusal::Exhausted {
+                    limit,
+                    left,
+                    revision,
+                }) => {
                     if let Scope::Model(model) = &held.spend.scope
                         && hold.refused.len() + 1 < opening.models.len()
                     {
@@ -301,7 +311,9 @@ impl Ledger {
                 let numbers = self.numbers(&key).await?;
                 return Err(too_little(limit, &numbers, held.revision));
             }
-            let counted = self.count(|| set_aside(hold, &key, &name, held, known)).await?;
+            let counted = self
+                .count(|| set_aside(hold, &key, &name, held, known))
+                .await?;
             let numbers = match counted {
                 Counted::Done(numbers) => return Ok(numbers),
                 Counted::Refused(numbers) => numbers,
@@ -317,7 +329,11 @@ impl Ledger {
                 }
                 continue;
             }
-            if self.expire_some(hold.org, &key, &numbers, IN_PASSING).await? > 0 {
+            if self
+                .expire_some(hold.org, &key, &numbers, IN_PASSING)
+                .await?
+                > 0
+            {
                 continue;
             }
             let taken = numbers.get(TAKEN).copied().unwrap_or(0);
@@ -333,8 +349,10 @@ impl Ledger {
 
     /// The limit has changed since it was read.
     async fn define_again(&self, org: Id<Organisation>, held: &mut Held) -> Result<(), PortError> {
-        let Defined { definition, revision } =
-            defined(self.table(), org, &held.spend.scope).await?;
+        let Defined {
+            definition,
+            revision,
+        } = defined(self.table(), org, &held.spend.scope).await?;
         held.revision = revision;
         // A limit of another period does not bind this one.
         held.limit = definition
@@ -360,9 +378,11 @@ impl Ledger {
             }
             // What was raised already stays set aside until the call is settled, in a moment.
             return match raised {
-                Err(Refusal::Exhausted { limit, left, revision }) => {
-                    Err(self.exhausted(hold.org, &held, limit, left, revision).await)
-                }
+                Err(Refusal::Exhausted {
+                    limit,
+                    left,
+                    revision,
+                }) => Err(self.exhausted(hold.org, &held, limit, left, revision).await),
                 Err(Refusal::Error(error)) => Err(error),
                 Ok(()) => Ok(()),
             };
@@ -385,7 +405,10 @@ impl Ledger {
                 Guard::Is(REVISION.to_owned(), known),
                 Guard::Is(name.clone(), from),
             ];
-            guards.extend(held.limit.map(|limit| Guard::AtMost(TAKEN.to_owned(), limit - more)));
+            guards.extend(
+                held.limit
+                    .map(|limit| Guard::AtMost(TAKEN.to_owned(), limit - more)),
+            );
             let counted = self
                 .count(|| Count {
                     key: key.clone(),
@@ -579,7 +602,11 @@ impl Ledger {
             ..Query::prefix(Self::calls_partition(org), "")
         };
         let page = self.table.query(&query).await?;
-        let records = page.items.iter().map(Item::parse).collect::<Result<_, _>>()?;
+        let records = page
+            .items
+            .iter()
+            .map(Item::parse)
+            .collect::<Result<_, _>>()?;
         Ok((records, page.next))
     }
 
@@ -646,7 +673,10 @@ fn set_aside(hold: &Hold, key: &Key, name: &str, held: &Held, known: Option<i64>
     let revision = || REVISION.to_owned();
     let mut guards = vec![
         Guard::Absent(name.to_owned()),
-        known.map_or_else(|| Guard::Absent(revision()), |known| Guard::Is(revision(), known)),
+        known.map_or_else(
+            || Guard::Absent(revision()),
+            |known| Guard::Is(revision(), known),
+        ),
         Guard::AtMost(OPEN.to_owned(), MOST_OPEN - 1),
     ];
     guards.extend(
@@ -716,7 +746,13 @@ mod tests {
         assert_eq!(name.len(), 31);
         assert_eq!(dead(&name, at), None);
         assert_eq!(dead(&name, at + SignedDuration::from_secs(1)), Some(call));
-        for other in [TAKEN, REVISION, "told_near", "r", "rxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"] {
+        for other in [
+            TAKEN,
+            REVISION,
+            "told_near",
+            "r",
+            "rxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ] {
             assert_eq!(dead(other, Timestamp::MAX), None, "{other}");
         }
     }

@@ -7,7 +7,8 @@ use ports::table::{Count, Counted, Guard, If, Item, Key, Numbers, WriteError};
 use uuid::Uuid;
 
 use super::ledger::{
-    CALLS, Held, Hold, INPUT, IN_PASSING, Ledger, OPEN, OUTPUT, SETTLED, TAKEN, dead, name_of, record_key,
+    CALLS, Held, Hold, IN_PASSING, INPUT, Ledger, OPEN, OUTPUT, SETTLED, TAKEN, dead, name_of,
+    record_key,
 };
 use super::record::{Bill, CallRecord, LOST, Spend, State};
 use super::{Level, Notice, Period, Scope, counter_key};
@@ -36,7 +37,10 @@ impl Ledger {
             notices: Vec::new(),
         };
         for held in &hold.held {
-            match self.pay(hold.org, &record, &held.spend, &name, held.amount).await {
+            match self
+                .pay(hold.org, &record, &held.spend, &name, held.amount)
+                .await
+            {
                 Ok(Some(numbers)) => {
                     let notice = self.notice(hold.org, held, &numbers).await;
                     paid.notices.extend(notice);
