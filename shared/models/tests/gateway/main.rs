@@ -2,4 +2,6 @@
 
 mod answers;
 mod faults;
+mod money;
+mod storm;
 mod support;
