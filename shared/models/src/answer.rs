@@ -58,11 +58,11 @@ fn weigh(value: &Value) -> u64 {
     }
 }
 
-/// Reads vectors for that many texts: (vectors, usage, model).
-pub(crate) fn vectors(
-    body: &[u8],
-    texts: usize,
-) -> Result<(Vec<Vec<f32>>, Option<Usage>, Option<String>), Failure> {
+/// Vectors, the tokens that they took, and the model.
+type Vectors = (Vec<Vec<f32>>, Option<Usage>, Option<String>);
+
+/// Reads vectors for that many texts.
+pub(crate) fn vectors(body: &[u8], texts: usize) -> Result<Vectors, Failure> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Failure::malformed())?;
     if let Some(failure) = wire::error_in(&body) {
         return Err(failure);
@@ -149,7 +149,9 @@ impl Assembly {
                 }
                 ("tool_calls", Value::Array(calls)) => {
                     new |= !calls.is_empty();
-                    calls.iter().for_each(|call| self.add_call(call));
+                    for call in calls {
+                        self.add_call(call);
+                    }
                 }
                 ("role", Value::String(_)) => {
                     self.fields.insert(name.clone(), value.clone());

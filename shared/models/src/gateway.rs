@@ -240,7 +240,7 @@ impl Gateway {
             .map(|schema| self.shapes.of(&schema.schema))
             .transpose()?;
         let plan = self.plan(request.model.as_deref(), |_| true)?;
-        let memory = self.memory(spender.org, request, &plan);
+        let memory = memory(spender.org, request, &plan);
         if let Some(kept) = self.remembered(memory.as_ref()).await {
             return self.free(spender, call, plan, kept, &mut listener).await;
         }
@@ -387,12 +387,6 @@ impl Gateway {
         Ok(Run::new(self, hold, order, plan.currency, deadline))
     }
 
-    fn memory(&self, org: Id<Organisation>, request: &ChatRequest, plan: &Plan) -> Option<Key> {
-        request.cache?;
-        let targets = plan.candidates.iter().map(|target| &**target);
-        Some(cache::key(org, request, targets))
-    }
-
     /// An answer that cannot be read is asked for again.
     async fn remembered(&self, key: Option<&Key>) -> Option<Kept> {
         match cache::read(&*self.table, key?, self.clock.now()).await {
@@ -447,6 +441,13 @@ impl Gateway {
             settled: true,
         })
     }
+}
+
+/// Where the answer is kept, if it may be.
+fn memory(org: Id<Organisation>, request: &ChatRequest, plan: &Plan) -> Option<Key> {
+    request.cache?;
+    let targets = plan.candidates.iter().map(|target| &**target);
+    Some(cache::key(org, request, targets))
 }
 
 impl ModelError {

@@ -25,10 +25,10 @@ const PATIENCE: i64 = 2;
 const FIRST: Duration = Duration::from_secs(5);
 
 /// The longest time, also of what an endpoint wishes.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// How long a refused key or a spent quota is believed.
-pub(crate) const BENCHED: Duration = Duration::from_secs(60);
+pub(crate) const BENCHED: Duration = Duration::from_mins(1);
 
 /// How long a row is kept that nobody moves.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);

@@ -279,13 +279,12 @@ impl<'g> Run<'g> {
             patience.longest_wait
         };
         let chance = f64::from(u32::from_be_bytes(self.gateway.ids.octets())) / f64::from(u32::MAX);
-        let wait = match failure.retry_after {
+        let wait = if let Some(wished) = failure.retry_after {
             // Not before it, and not all at the same moment.
-            Some(wished) => wished.checked_add(patience.first_wait.mul_f64(chance))?,
-            None => {
-                let full = patience.first_wait.saturating_mul(1 << self.waited.min(6));
-                full.mul_f64(0.5 + chance / 2.0)
-            }
+            wished.checked_add(patience.first_wait.mul_f64(chance))?
+        } else {
+            let full = patience.first_wait.saturating_mul(1 << self.waited.min(6));
+            full.mul_f64(0.5 + chance / 2.0)
         };
         self.waited += 1;
         let fits = wait <= most && self.left()? > wait + LEAST;

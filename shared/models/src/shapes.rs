@@ -75,7 +75,7 @@ pub(crate) fn fit(shape: &Validator, text: &str) -> Result<Value, Vec<Misfit>> {
 
 /// What a model is told of its mistakes.
 pub(crate) fn repair(wrong: &[Misfit]) -> String {
-    let places: String = wrong
+    let places: Vec<String> = wrong
         .iter()
         .map(|misfit| {
             let place = if misfit.path.is_empty() {
@@ -83,11 +83,12 @@ pub(crate) fn repair(wrong: &[Misfit]) -> String {
             } else {
                 &misfit.path
             };
-            format!("- {place}: {}\n", misfit.reason)
+            format!("- {place}: {}", misfit.reason)
         })
         .collect();
+    let places = places.join("\n");
     format!(
-        "Your answer does not fit the JSON Schema:\n{places}Answer again with the whole corrected JSON and nothing else."
+        "Your answer does not fit the JSON Schema:\n{places}\nAnswer again with the whole corrected JSON and nothing else."
     )
 }
 

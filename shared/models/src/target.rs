@@ -67,7 +67,7 @@ impl Default for Times {
         Self {
             first_token: Duration::from_secs(20),
             idle: Duration::from_secs(15),
-            total: Duration::from_secs(120),
+            total: Duration::from_mins(2),
         }
     }
 }
@@ -127,9 +127,12 @@ struct Written {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenTimes {
-    first_token_ms: Option<u64>,
-    idle_ms: Option<u64>,
-    total_ms: Option<u64>,
+    #[serde(rename = "first_token_ms")]
+    first_token: Option<u64>,
+    #[serde(rename = "idle_ms")]
+    idle: Option<u64>,
+    #[serde(rename = "total_ms")]
+    total: Option<u64>,
 }
 
 /// Reads a list of targets. An empty list is a list: no model is configured then.
@@ -207,9 +210,9 @@ impl WrittenTimes {
             Some(_) => Err("1 to 900000 milliseconds are expected"),
         };
         Ok(Times {
-            first_token: time(self.first_token_ms, default.first_token)?,
-            idle: time(self.idle_ms, default.idle)?,
-            total: time(self.total_ms, default.total)?,
+            first_token: time(self.first_token, default.first_token)?,
+            idle: time(self.idle, default.idle)?,
+            total: time(self.total, default.total)?,
         })
     }
 }

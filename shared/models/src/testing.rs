@@ -344,16 +344,15 @@ impl Session {
             .or_else(|| body["max_completion_tokens"].as_u64())
             .and_then(|most| usize::try_from(most).ok())
             .unwrap_or(TOKENS);
-        let (tokens, finish): (Vec<String>, String) = match script {
-            Some((text, finish)) => {
-                let (first, rest) = text.split_at(text.len() / 2 - text.len() / 2 % 2);
-                (vec![first.to_owned(), rest.to_owned()], finish)
-            }
-            None => {
-                let length = TOKENS.min(most);
-                let finish = if most < TOKENS { "length" } else { "stop" };
-                ((0..length).map(token).collect(), finish.to_owned())
-            }
+        let (tokens, finish): (Vec<String>, String) = if let Some((text, finish)) = script {
+            let half = text.chars().count() / 2;
+            let first: String = text.chars().take(half).collect();
+            let rest = text[first.len()..].to_owned();
+            (vec![first, rest], finish)
+        } else {
+            let length = TOKENS.min(most);
+            let finish = if most < TOKENS { "length" } else { "stop" };
+            ((0..length).map(token).collect(), finish.to_owned())
         };
         let answer = Answer {
             body,
@@ -421,7 +420,7 @@ impl Session {
                 Some(Fault::CutPolitely) if index == BEFORE_CUT => return end(writer),
                 Some(Fault::Stall) if index == BEFORE_STALL => return self.hold(writer),
                 Some(Fault::MalformedChunk) if index == 10 => {
-                    event(writer, "{\"choices\":[{\"del")?
+                    event(writer, "{\"choices\":[{\"del")?;
                 }
                 Some(Fault::FilteredLate) if index == 10 => {
                     event(

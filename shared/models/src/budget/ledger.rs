@@ -82,7 +82,7 @@ pub(crate) struct Hold {
     pub(super) call: Uuid,
     pub(super) row: Item,
     pub(super) record: CallRecord,
-    pub(super) held: Vec<Held>,
+    pub(super) shares: Vec<Share>,
     /// The least that is set aside in each of its budgets.
     pub reserved: i64,
     /// Models whose budget has too little left.
@@ -91,7 +91,7 @@ pub(crate) struct Hold {
 
 /// What one counter has set aside for a call.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct Share {
     pub spend: Spend,
     pub limit: Option<i64>,
     pub revision: i64,
@@ -149,7 +149,7 @@ impl Ledger {
             usage: Usage::default(),
             attempts: Vec::new(),
             cached: false,
-            spends: wanted.iter().map(|held| held.spend.clone()).collect(),
+            spends: wanted.iter().map(|share| share.spend.clone()).collect(),
             nonce: self.ids.uuid(now),
         };
         let org = opening.spender.org;
@@ -159,14 +159,14 @@ impl Ledger {
             call: opening.call,
             row,
             record,
-            held: Vec::new(),
+            shares: Vec::new(),
             reserved: opening.bound,
             refused: Vec::new(),
         };
         match self.reserve_all(&mut hold, wanted, &opening).await {
             Ok(numbers) => {
-                if let Some(held) = hold.held.last() {
-                    let key = counter_key(org, &held.spend.scope, &held.spend.period);
+                if let Some(share) = hold.shares.last() {
+                    let key = counter_key(org, &share.spend.scope, &share.spend.period);
                     self.settle_dead(org, &key, &numbers).await;
                 }
                 Ok(hold)
@@ -179,7 +179,11 @@ impl Ledger {
     }
 
     /// The counters that a call falls under, the narrow ones first, the organisation's month last.
-    async fn wanted(&self, opening: &Opening<'_>, now: Timestamp) -> Result<Vec<Held>, ModelError> {
+    async fn wanted(
+        &self,
+        opening: &Opening<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Share>, ModelError> {
         let spender = opening.spender;
         let mut scopes: Vec<Scope> = spender.key.map(Scope::Key).into_iter().collect();
         scopes.push(Scope::User(spender.user));
@@ -199,7 +203,7 @@ impl Ledger {
         ) in scopes.into_iter().zip(limits)
         {
             let limited = definition.and_then(|d| Some((d.limit?, d.period)));
-            let held = |period: Period, limit| Held {
+            let share = |period: Period, limit| Share {
                 spend: Spend {
                     scope: scope.clone(),
                     period: period.name(now),
@@ -210,10 +214,10 @@ impl Ledger {
             };
             let of_month = matches!(limited, Some((_, Period::Month)));
             if let Some((limit, period)) = limited {
-                wanted.push(held(period, Some(limit)));
+                wanted.push(share(period, Some(limit)));
             }
             if scope == Scope::Organisation && !of_month {
-                wanted.push(held(Period::Month, None));
+                wanted.push(share(Period::Month, None));
             }
         }
         Ok(wanted)
@@ -244,19 +248,19 @@ impl Ledger {
     async fn reserve_all(
         &self,
         hold: &mut Hold,
-        wanted: Vec<Held>,
+        wanted: Vec<Share>,
         opening: &Opening<'_>,
     ) -> Result<Numbers, ModelError> {
         let mut last = Numbers::new();
-        for mut held in wanted {
-            match self.reserve(hold, &mut held).await {
+        for mut share in wanted {
+            match self.reserve(hold, &mut share).await {
                 Ok(numbers) => {
-                    hold.held.push(held);
+                    hold.shares.push(share);
                     last = numbers;
                 }
                 Err(Refusal::Error(error)) => {
                     // It may have happened all the same.
-                    hold.held.push(held);
+                    hold.shares.push(share);
                     return Err(error);
                 }
                 Err(Refusal::Exhausted {
@@ -264,13 +268,15 @@ impl Ledger {
                     left,
                     revision,
                 }) => {
-                    if let Scope::Model(model) = &held.spend.scope
+                    if let Scope::Model(model) = &share.spend.scope
                         && hold.refused.len() + 1 < opening.models.len()
                     {
                         hold.refused.push(model.clone());
                         continue;
                     }
-                    return Err(self.exhausted(hold.org, &held, limit, left, revision).await);
+                    return Err(self
+                        .exhausted(hold.org, &share, limit, left, revision)
+                        .await);
                 }
             }
         }
@@ -280,39 +286,39 @@ impl Ledger {
     async fn exhausted(
         &self,
         org: Id<Organisation>,
-        held: &Held,
+        share: &Share,
         limit: i64,
         left: i64,
         revision: i64,
     ) -> ModelError {
         let first = self
-            .tell_once(org, &held.spend, Level::Exhausted, revision)
+            .tell_once(org, &share.spend, Level::Exhausted, revision)
             .await;
         let period = [Period::Day, Period::Month]
             .into_iter()
-            .find(|period| period.name(self.now()) == held.spend.period);
+            .find(|period| period.name(self.now()) == share.spend.period);
         ModelError::Exhausted {
-            scope: held.spend.scope.clone(),
+            scope: share.spend.scope.clone(),
             limit,
             left,
-            needed: held.amount,
+            needed: share.amount,
             resets_at: period.and_then(|period| period.ends(self.now())),
             first,
         }
     }
 
     /// Sets a call's bound aside in one counter.
-    async fn reserve(&self, hold: &Hold, held: &mut Held) -> Result<Numbers, Refusal> {
-        let key = counter_key(hold.org, &held.spend.scope, &held.spend.period);
+    async fn reserve(&self, hold: &Hold, share: &mut Share) -> Result<Numbers, Refusal> {
+        let key = counter_key(hold.org, &share.spend.scope, &share.spend.period);
         let name = name_of(hold.record.closes_at, hold.call);
-        let mut known = Some(held.revision);
+        let mut known = Some(share.revision);
         for _ in 0..PLANS {
-            if let Some(limit) = held.limit.filter(|limit| *limit < held.amount) {
+            if let Some(limit) = share.limit.filter(|limit| *limit < share.amount) {
                 let numbers = self.numbers(&key).await?;
-                return Err(too_little(limit, &numbers, held.revision));
+                return Err(too_little(limit, &numbers, share.revision));
             }
             let counted = self
-                .count(|| set_aside(hold, &key, &name, held, known))
+                .count(|| set_aside(hold, &key, &name, share, known))
                 .await?;
             let numbers = match counted {
                 Counted::Done(numbers) => return Ok(numbers),
@@ -324,8 +330,8 @@ impl Ledger {
             let revision = numbers.get(REVISION).copied();
             if revision != known {
                 known = revision;
-                if revision.is_some_and(|revision| revision > held.revision) {
-                    self.define_again(hold.org, held).await?;
+                if revision.is_some_and(|revision| revision > share.revision) {
+                    self.define_again(hold.org, share).await?;
                 }
                 continue;
             }
@@ -337,8 +343,8 @@ impl Ledger {
                 continue;
             }
             let taken = numbers.get(TAKEN).copied().unwrap_or(0);
-            if let Some(limit) = held.limit.filter(|limit| taken > limit - held.amount) {
-                return Err(too_little(limit, &numbers, held.revision));
+            if let Some(limit) = share.limit.filter(|limit| taken > limit - share.amount) {
+                return Err(too_little(limit, &numbers, share.revision));
             }
             if numbers.get(OPEN).copied().unwrap_or(0) >= MOST_OPEN {
                 break;
@@ -348,15 +354,19 @@ impl Ledger {
     }
 
     /// The limit has changed since it was read.
-    async fn define_again(&self, org: Id<Organisation>, held: &mut Held) -> Result<(), PortError> {
+    async fn define_again(
+        &self,
+        org: Id<Organisation>,
+        share: &mut Share,
+    ) -> Result<(), PortError> {
         let Defined {
             definition,
             revision,
-        } = defined(self.table(), org, &held.spend.scope).await?;
-        held.revision = revision;
+        } = defined(self.table(), org, &share.spend.scope).await?;
+        share.revision = revision;
         // A limit of another period does not bind this one.
-        held.limit = definition
-            .filter(|d| d.period.name(self.now()) == held.spend.period)
+        share.limit = definition
+            .filter(|d| d.period.name(self.now()) == share.spend.period)
             .and_then(|d| d.limit);
         Ok(())
     }
@@ -367,13 +377,13 @@ impl Ledger {
             return Ok(());
         }
         // The organisation's row, which tells whether anybody was asked, goes last here too.
-        for index in 0..hold.held.len() {
-            let mut held = hold.held[index].clone();
-            let from = held.amount;
-            held.amount = to;
-            let raised = self.raise(hold, &mut held, from).await;
+        for index in 0..hold.shares.len() {
+            let mut share = hold.shares[index].clone();
+            let from = share.amount;
+            share.amount = to;
+            let raised = self.raise(hold, &mut share, from).await;
             if raised.is_ok() {
-                hold.held[index] = held;
+                hold.shares[index] = share;
                 continue;
             }
             // What was raised already stays set aside until the call is settled, in a moment.
@@ -382,7 +392,9 @@ impl Ledger {
                     limit,
                     left,
                     revision,
-                }) => Err(self.exhausted(hold.org, &held, limit, left, revision).await),
+                }) => Err(self
+                    .exhausted(hold.org, &share, limit, left, revision)
+                    .await),
                 Err(Refusal::Error(error)) => Err(error),
                 Ok(()) => Ok(()),
             };
@@ -391,22 +403,23 @@ impl Ledger {
         Ok(())
     }
 
-    async fn raise(&self, hold: &Hold, held: &mut Held, from: i64) -> Result<(), Refusal> {
-        let key = counter_key(hold.org, &held.spend.scope, &held.spend.period);
+    async fn raise(&self, hold: &Hold, share: &mut Share, from: i64) -> Result<(), Refusal> {
+        let key = counter_key(hold.org, &share.spend.scope, &share.spend.period);
         let name = name_of(hold.record.closes_at, hold.call);
-        let more = held.amount - from;
-        let mut known = held.revision;
+        let more = share.amount - from;
+        let mut known = share.revision;
         for _ in 0..PLANS {
-            if let Some(limit) = held.limit.filter(|limit| *limit < more) {
+            if let Some(limit) = share.limit.filter(|limit| *limit < more) {
                 let numbers = self.numbers(&key).await?;
-                return Err(too_little(limit, &numbers, held.revision));
+                return Err(too_little(limit, &numbers, share.revision));
             }
             let mut guards = vec![
                 Guard::Is(REVISION.to_owned(), known),
                 Guard::Is(name.clone(), from),
             ];
             guards.extend(
-                held.limit
+                share
+                    .limit
                     .map(|limit| Guard::AtMost(TAKEN.to_owned(), limit - more)),
             );
             let counted = self
@@ -414,7 +427,7 @@ impl Ledger {
                     key: key.clone(),
                     guards: guards.clone(),
                     add: vec![(TAKEN.to_owned(), more)],
-                    set: vec![(name.clone(), held.amount)],
+                    set: vec![(name.clone(), share.amount)],
                     remove: Vec::new(),
                     expires_at: None,
                 })
@@ -423,26 +436,26 @@ impl Ledger {
                 return Ok(());
             };
             match numbers.get(&name) {
-                Some(amount) if *amount == held.amount => return Ok(()),
+                Some(amount) if *amount == share.amount => return Ok(()),
                 Some(_) => {}
                 // Somebody took it for dead.
                 None => return Err(Refusal::Error(ModelError::TimedOut)),
             }
             let revision = numbers.get(REVISION).copied().unwrap_or(0);
             if revision == known {
-                let limit = held.limit.unwrap_or(i64::MAX);
-                return Err(too_little(limit, &numbers, held.revision));
+                let limit = share.limit.unwrap_or(i64::MAX);
+                return Err(too_little(limit, &numbers, share.revision));
             }
             known = revision;
-            self.define_again(hold.org, held).await?;
+            self.define_again(hold.org, share).await?;
         }
         Err(Refusal::Error(ModelError::Busy))
     }
 
     /// Leaves nothing behind of a call that was not opened. Where that fails, the call's time ends it.
     async fn abandon(&self, hold: Hold) {
-        for held in &hold.held {
-            if let Err(error) = self.release(&hold, held).await {
+        for share in &hold.shares {
+            if let Err(error) = self.release(&hold, share).await {
                 tracing::warn!(%error, "money that was set aside waits for its time to end");
                 return;
             }
@@ -453,10 +466,10 @@ impl Ledger {
         }
     }
 
-    async fn release(&self, hold: &Hold, held: &Held) -> Result<(), PortError> {
+    async fn release(&self, hold: &Hold, share: &Share) -> Result<(), PortError> {
         let name = name_of(hold.record.closes_at, hold.call);
-        let key = counter_key(hold.org, &held.spend.scope, &held.spend.period);
-        self.give_back(&key, &name, held.amount).await
+        let key = counter_key(hold.org, &share.spend.scope, &share.spend.period);
+        self.give_back(&key, &name, share.amount).await
     }
 
     /// Takes a name away as if it had never been set.
@@ -669,7 +682,7 @@ impl Hold {
 }
 
 /// The change that sets a bound aside. `known` is the revision that the row is thought to have.
-fn set_aside(hold: &Hold, key: &Key, name: &str, held: &Held, known: Option<i64>) -> Count {
+fn set_aside(hold: &Hold, key: &Key, name: &str, share: &Share, known: Option<i64>) -> Count {
     let revision = || REVISION.to_owned();
     let mut guards = vec![
         Guard::Absent(name.to_owned()),
@@ -680,16 +693,20 @@ fn set_aside(hold: &Hold, key: &Key, name: &str, held: &Held, known: Option<i64>
         Guard::AtMost(OPEN.to_owned(), MOST_OPEN - 1),
     ];
     guards.extend(
-        held.limit
-            .map(|limit| Guard::AtMost(TAKEN.to_owned(), limit - held.amount)),
+        share
+            .limit
+            .map(|limit| Guard::AtMost(TAKEN.to_owned(), limit - share.amount)),
     );
     Count {
         key: key.clone(),
         guards,
-        add: vec![(TAKEN.to_owned(), held.amount), (OPEN.to_owned(), 1)],
-        set: vec![(name.to_owned(), held.amount), (revision(), held.revision)],
+        add: vec![(TAKEN.to_owned(), share.amount), (OPEN.to_owned(), 1)],
+        set: vec![
+            (name.to_owned(), share.amount),
+            (revision(), share.revision),
+        ],
         remove: Vec::new(),
-        expires_at: (held.spend.period != Period::Total.name(hold.record.opened_at))
+        expires_at: (share.spend.period != Period::Total.name(hold.record.opened_at))
             .then(|| kept_until(hold.record.opened_at)),
     }
 }

@@ -7,7 +7,7 @@ use ports::table::{Count, Counted, Guard, If, Item, Key, Numbers, WriteError};
 use uuid::Uuid;
 
 use super::ledger::{
-    CALLS, Held, Hold, IN_PASSING, INPUT, Ledger, OPEN, OUTPUT, SETTLED, TAKEN, dead, name_of,
+    CALLS, Hold, IN_PASSING, INPUT, Ledger, OPEN, OUTPUT, SETTLED, Share, TAKEN, dead, name_of,
     record_key,
 };
 use super::record::{Bill, CallRecord, LOST, Spend, State};
@@ -36,13 +36,13 @@ impl Ledger {
             settled: true,
             notices: Vec::new(),
         };
-        for held in &hold.held {
+        for share in &hold.shares {
             match self
-                .pay(hold.org, &record, &held.spend, &name, held.amount)
+                .pay(hold.org, &record, &share.spend, &name, share.amount)
                 .await
             {
                 Ok(Some(numbers)) => {
-                    let notice = self.notice(hold.org, held, &numbers).await;
+                    let notice = self.notice(hold.org, share, &numbers).await;
                     paid.notices.extend(notice);
                 }
                 Ok(None) => {}
@@ -121,10 +121,10 @@ impl Ledger {
     async fn notice(
         &self,
         org: Id<Organisation>,
-        held: &Held,
+        share: &Share,
         numbers: &Numbers,
     ) -> Option<Notice> {
-        let limit = held.limit?;
+        let limit = share.limit?;
         let settled = numbers.get(SETTLED).copied().unwrap_or(0);
         let level = if settled >= limit {
             Level::Exhausted
@@ -133,9 +133,11 @@ impl Ledger {
         } else {
             return None;
         };
-        let first = self.tell_once(org, &held.spend, level, held.revision).await;
+        let first = self
+            .tell_once(org, &share.spend, level, share.revision)
+            .await;
         first.then(|| Notice {
-            scope: held.spend.scope.clone(),
+            scope: share.spend.scope.clone(),
             level,
             limit,
             settled,

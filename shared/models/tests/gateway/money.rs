@@ -348,7 +348,7 @@ async fn a_table_that_stumbles_once_changes_nothing() {
                 Ok(answer) => assert_eq!(answer.cost.micros, 62, "{told}"),
                 // A reading that fails refuses the call before anybody is asked.
                 Err(ModelError::Port(_)) => assert!(stage.provider.received().is_empty(), "{told}"),
-                Err(_) => panic!("{told}"),
+                Err(error) => panic!("{error}: {told}"),
             }
             stage.clock.advance(Duration::from_mins(10));
             gateway.ledger().sweep(stage.spender.org).await.unwrap();
