@@ -2,6 +2,7 @@
 //!
 //! A program of its own, because it is built from the fleet's code, on which `fleet` itself does not depend.
 
+mod gateway;
 mod lambda;
 
 use std::{
@@ -95,6 +96,7 @@ async fn run(options: &Options) -> Outcome {
     let binaries = program.parent().unwrap_or(&program);
     cold(binaries, options.runs)?;
     platform(binaries, options.runs * 30)?;
+    gateway::overhead(options.runs * 30).await?;
     invoice(binaries, options.runs * 3).await
 }
 
