@@ -1,8 +1,14 @@
 //! What happens to one thing, told in order to whoever listens (WebSocket).
+//!
+//! A capability needs [`Channels`] and says `publish`. [`StoredChannels`] is the one that lives: frames
+//! in a table, then pushed to open [sockets](crate::sockets); [`MemoryChannels`] is for the tests of
+//! whoever publishes.
 
-use std::collections::BTreeMap;
+pub mod memory;
+pub mod stored;
+pub mod wire;
+
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use domain::Id;
@@ -10,8 +16,13 @@ use domain::id::{Batch, Content, Document, Job, Organisation, User};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::faults::Faults;
 use crate::{Port, PortError};
+
+pub use memory::MemoryChannels;
+pub use stored::{Seat, StoredChannels};
+
+/// The longest frame, in octets of its JSON: with its address it has to fit a message of the gateway (128 KB).
+pub const LARGEST_FRAME: usize = 96 * 1024;
 
 /// A channel of one organisation. Another organisation's channel of the same name is another channel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +59,20 @@ impl Channel {
         Self::named(org, format!("inbox:{user}"))
     }
 
+    /// The figures of an organisation as they move.
+    pub fn metrics(org: Id<Organisation>) -> Self {
+        Self::named(org, format!("metrics:{org}"))
+    }
+
+    /// The name by which subscribers know it: a person's inbox is `inbox` to them, every other channel
+    /// has its own [name](Self::name).
+    pub fn told_as(&self) -> &str {
+        match self.name.split_once(':') {
+            Some((inbox @ "inbox", _)) => inbox,
+            _ => &self.name,
+        }
+    }
+
     fn named(org: Id<Organisation>, name: String) -> Self {
         Self { org, name }
     }
@@ -77,6 +102,31 @@ impl Frame {
             data,
         }
     }
+
+    /// The frame as the JSON that is kept.
+    ///
+    /// # Errors
+    /// [`PortError::Refused`] if it is longer than [`LARGEST_FRAME`].
+    pub fn to_text(&self) -> Result<String, PortError> {
+        let refused = |cause: String| PortError::Refused {
+            port: Port::Channels,
+            cause,
+        };
+        let text = serde_json::to_string(self).map_err(|error| refused(error.to_string()))?;
+        if text.len() > LARGEST_FRAME {
+            return Err(refused(format!("a frame of {} octets", text.len())));
+        }
+        Ok(text)
+    }
+}
+
+/// What was told on a channel behind a cursor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Frames with their cursors, in order. A hole before the first or after the last of them has expired.
+    pub frames: Vec<(u64, Frame)>,
+    /// The cursor of the last frame that was ever told; 0 on a channel that nobody has spoken on.
+    pub end: u64,
 }
 
 /// Tells subscribers.
@@ -87,45 +137,13 @@ pub trait Channels: Send + Sync {
     /// count from 1 without a gap.
     ///
     /// # Errors
-    /// The frames may or may not be kept. A subscriber that cannot be reached is no error.
+    /// [`PortError::Refused`] for a frame longer than [`LARGEST_FRAME`], of which nothing is kept. Otherwise
+    /// the frames may or may not be kept. A subscriber that cannot be reached is no error.
     async fn publish(&self, channel: &Channel, frames: Vec<Frame>) -> Result<u64, PortError>;
-}
 
-/// Channels that remember what was told.
-#[derive(Debug)]
-pub struct MemoryChannels {
-    faults: Faults,
-    told: Mutex<BTreeMap<Channel, Vec<Frame>>>,
-}
-
-impl MemoryChannels {
-    /// Channels on which nothing was told.
-    pub fn shared() -> Arc<Self> {
-        Arc::new(Self {
-            faults: Faults::of(Port::Channels),
-            told: Mutex::default(),
-        })
-    }
-
-    /// The failures that it is told to commit.
-    pub fn faults(&self) -> &Faults {
-        &self.faults
-    }
-
-    /// What was told on a channel.
-    pub fn told(&self, channel: &Channel) -> Vec<Frame> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get(channel).cloned().unwrap_or_default()
-    }
-}
-
-#[async_trait]
-impl Channels for MemoryChannels {
-    async fn publish(&self, channel: &Channel, frames: Vec<Frame>) -> Result<u64, PortError> {
-        let ending = self.faults.enter()?;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = told.entry(channel.clone()).or_default();
-        log.extend(frames);
-        ending.answer(log.len() as u64)
-    }
+    /// At most `limit` of the frames behind a cursor (0 is before the first). They are kept for a day.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn since(&self, channel: &Channel, cursor: u64, limit: u32) -> Result<Told, PortError>;
 }

@@ -6,6 +6,7 @@
 
 pub mod blobs;
 pub mod bus;
+pub mod channels;
 pub mod identity;
 pub mod keys;
 pub mod mailer;

@@ -17,6 +17,7 @@ pub mod mailer;
 pub mod outbox;
 pub mod queue;
 pub mod secrets;
+pub mod sockets;
 pub mod table;
 
 use std::fmt;
@@ -71,6 +72,8 @@ pub enum Port {
     Keys,
     /// [`channels::Channels`].
     Channels,
+    /// [`sockets::Sockets`].
+    Sockets,
 }
 
 impl fmt::Display for Port {
@@ -85,6 +88,7 @@ impl fmt::Display for Port {
             Self::Secrets => "secrets",
             Self::Keys => "keys",
             Self::Channels => "channels",
+            Self::Sockets => "sockets",
         })
     }
 }

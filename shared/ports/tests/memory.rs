@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ports::blobs::MemoryBlobs;
 use ports::blobs::uploads::SendError;
 use ports::bus::MemoryBus;
+use ports::channels::{MemoryChannels, StoredChannels};
 use ports::clock::{Clock, ManualClock};
 use ports::contract;
 use ports::identity::MemoryIdentity;
@@ -14,6 +15,7 @@ use ports::keys::MemoryKeys;
 use ports::mailer::MemoryMailer;
 use ports::queue::MemoryQueue;
 use ports::secrets::MemorySecrets;
+use ports::sockets::MemorySockets;
 use ports::table::MemoryTable;
 
 #[tokio::test]
@@ -52,6 +54,20 @@ async fn the_memory_bus_keeps_the_contract() {
     let bus = MemoryBus::shared();
 
     contract::bus::holds_for(&*bus, async |_| bus.published()).await;
+}
+
+#[tokio::test]
+async fn the_memory_channels_keep_the_contract() {
+    contract::channels::holds_for(&*MemoryChannels::shared()).await;
+}
+
+#[tokio::test]
+async fn channels_that_are_stored_in_memory_keep_the_contract() {
+    let clock = ManualClock::at_text("2026-01-02T03:04:05Z");
+    let (table, sockets) = (MemoryTable::shared(), MemorySockets::shared());
+    let channels = StoredChannels::new(table, sockets, clock, SequentialIds::shared());
+
+    contract::channels::holds_for(&channels).await;
 }
 
 #[tokio::test]
