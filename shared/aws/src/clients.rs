@@ -12,12 +12,15 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use ports::blobs::Blobs;
 use ports::blobs::uploads::Uploads;
 use ports::bus::Bus;
+use ports::channels::StoredChannels;
 use ports::clock::{Clock, SystemClock};
 use ports::identity::Identity;
+use ports::ids::RandomIds;
 use ports::keys::Keys;
 use ports::mailer::Mailer;
 use ports::queue::Queue;
 use ports::secrets::Secrets;
+use ports::sockets::Sockets;
 use ports::table::Table;
 
 use crate::blobs::S3Blobs;
@@ -27,6 +30,7 @@ use crate::keys::KmsKeys;
 use crate::mailer::SesMailer;
 use crate::queue::SqsQueue;
 use crate::secrets::ManagerSecrets;
+use crate::sockets::GatewaySockets;
 use crate::table::DynamoTable;
 
 /// The authorities that sign for AWS, and nobody else: parsing five certificates takes a fraction of
@@ -140,6 +144,25 @@ impl Clients {
     /// Secrets Manager.
     pub fn secrets(&self) -> Arc<dyn Secrets> {
         Arc::new(ManagerSecrets::new(&self.config, self.clock.clone()))
+    }
+
+    /// The connections of the WebSocket API whose management endpoint is this, its stage included.
+    pub fn sockets(&self, endpoint: impl Into<String>) -> Arc<dyn Sockets> {
+        Arc::new(GatewaySockets::new(&self.config, endpoint.into()))
+    }
+
+    /// Channels kept in the table of this name and pushed to that API's connections.
+    pub fn channels(
+        &self,
+        table: impl Into<String>,
+        endpoint: impl Into<String>,
+    ) -> Arc<StoredChannels> {
+        Arc::new(StoredChannels::new(
+            self.table(table),
+            self.sockets(endpoint),
+            self.clock.clone(),
+            RandomIds::shared(),
+        ))
     }
 
     /// The KMS key of this id or ARN.

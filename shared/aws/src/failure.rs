@@ -6,8 +6,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use ports::{Port, PortError};
 
 /// What services say when a call comes too early.
-const THROTTLED: [&str; 11] = [
+const THROTTLED: [&str; 12] = [
     "BandwidthLimitExceeded",
+    "LimitExceededException",
     "PriorRequestNotComplete",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod mailer;
 pub mod queue;
 pub mod secrets;
+pub mod sockets;
 pub mod table;
 
 mod failure;
