@@ -31,8 +31,9 @@
 //!
 //! # Everything that is not HTTP
 //!
-//! [`serve::queue`], [`serve::events`], [`serve::stream`], [`serve::schedule`] and [`serve::trigger`] are
-//! plain generic functions over an `async` closure; which messages of a batch failed is theirs to say.
+//! [`serve::queue`], [`serve::events`], [`serve::stream`], [`serve::schedule`], [`serve::socket`] and
+//! [`serve::trigger`] are plain generic functions over an `async` closure; which messages of a batch failed is
+//! theirs to say.
 
 pub mod access;
 pub mod api;

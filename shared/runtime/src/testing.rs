@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
-use crate::serve::{self, Change};
+use crate::serve::{self, Change, SocketEvent};
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -210,4 +210,12 @@ pub fn events_of(batch: &Value) -> Result<Vec<Envelope>, String> {
 /// What is wrong with the batch.
 pub fn changes_of(batch: &Value) -> Result<Vec<Change>, String> {
     serve::changes_of(batch)
+}
+
+/// What a connection did, as [`crate::serve::socket`] reads it.
+///
+/// # Errors
+/// What is wrong with the event.
+pub fn socket_event_of(event: &Value) -> Result<SocketEvent, String> {
+    serve::socket_event_of(event)
 }
