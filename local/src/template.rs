@@ -215,14 +215,19 @@ fn without_aliases(value: &mut Value, functions: &BTreeMap<String, String>) {
 /// Values for the parameters that the local cloud decides; every other keeps its default.
 fn parameters(template: &Value, local: &Local) -> BTreeMap<String, String> {
     [
-        ("Stage", "local"),
-        ("Architecture", architecture()),
+        ("Stage", "local".to_owned()),
+        ("Architecture", architecture().to_owned()),
         // Tokens carry the issuer of the real Cognito, whose keys only the emulator has.
-        ("IdentityEndpoint", &local.endpoint),
+        ("IdentityEndpoint", local.endpoint.clone()),
+        // An API's own host name does not resolve here; its address by path does.
+        (
+            "SocketEndpoint",
+            format!("{}/_aws/execute-api", local.endpoint),
+        ),
     ]
     .into_iter()
     .filter(|(name, _)| template["Parameters"].get(name).is_some())
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }
 
@@ -326,6 +331,16 @@ Outputs:
         assert_eq!(other["A"], json!({"Fn::GetAtt": ["UsersApi", "Arn"]}));
         assert_eq!(other["B"], json!({"Fn::Sub": "x/${UsersApi.Arn}"}));
         assert_eq!(other["C"], json!({"Ref": "UsersApi"}));
+    }
+
+    #[test]
+    fn sockets_are_spoken_to_by_their_path() {
+        let named = prepared("Parameters: {SocketEndpoint: {Type: String}}\nResources: {}");
+
+        assert_eq!(
+            named.parameters["SocketEndpoint"],
+            "http://127.0.0.1:4566/_aws/execute-api"
+        );
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use futures::{SinkExt, StreamExt};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// How long something that happens behind the API may take to be seen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,6 +33,49 @@ pub struct Person {
     pub access: String,
     /// Buys the next one.
     pub refresh: String,
+}
+
+/// An open connection.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Opens an address.
+    ///
+    /// # Errors
+    /// The status that the address was refused with; 0 if there was none.
+    pub async fn open(url: &str) -> Result<Self, u16> {
+        match connect_async(url).await {
+            Ok((stream, _)) => Ok(Self(stream)),
+            Err(Error::Http(refused)) => Err(refused.status().as_u16()),
+            Err(_) => Err(0),
+        }
+    }
+
+    /// Says something.
+    pub async fn say(&mut self, message: &Value) {
+        let text = Message::text(message.to_string());
+        self.0.send(text).await.expect("an open connection");
+    }
+
+    /// The next frame; nothing once the connection is closed.
+    pub async fn hear(&mut self) -> Option<Value> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.0.next()).await;
+            match next.expect("a frame")? {
+                Ok(Message::Text(text)) => {
+                    return Some(serde_json::from_str(text.as_str()).expect("a frame is JSON"));
+                }
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Says something and hears what comes next.
+    pub async fn ask(&mut self, message: &Value) -> Value {
+        self.say(message).await;
+        self.hear().await.expect("an answer")
+    }
 }
 
 /// What came back.
@@ -129,6 +176,25 @@ impl Cloud {
         let request = self.request(Method::GET, path);
         self.send(token.into_iter().fold(request, RequestBuilder::bearer_auth))
             .await
+    }
+
+    /// A ticket for the WebSocket.
+    pub async fn ticket(&self, token: &str) -> String {
+        let issued = self.post("/v1/ws/tickets", Some(token), &json!({})).await;
+        assert_eq!(issued.status, StatusCode::CREATED, "{:?}", issued.body);
+        issued.body["ticket"].as_str().expect("a ticket").to_owned()
+    }
+
+    /// The address that a ticket opens, as a front end builds it from `outputs.json`.
+    pub fn socket_url(&self, ticket: &str) -> String {
+        let url = self.outputs["ws_url"].as_str().expect("ws_url");
+        format!("{url}?ticket={ticket}")
+    }
+
+    /// Opens a connection of somebody.
+    pub async fn socket(&self, token: &str) -> Socket {
+        let url = self.socket_url(&self.ticket(token).await);
+        Socket::open(&url).await.expect("a connection")
     }
 
     /// What a link leads to.

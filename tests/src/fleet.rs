@@ -13,19 +13,25 @@ use documents::renderer::Renderer;
 use domain::{Email, Envelope};
 use files::Files;
 use files::scan::Signatures;
+use notifications::api::Desk;
+use notifications::socket::MESSAGES;
+use notifications::{Socket, Tickets};
 use platform::api::Health;
 use platform::outbox::Outbox;
 use ports::blobs::MemoryBlobs;
 use ports::bus::MemoryBus;
+use ports::channels::StoredChannels;
 use ports::clock::ManualClock;
 use ports::identity::{MemoryIdentity, PoolSettings};
 use ports::ids::{Ids, SequentialIds};
 use ports::keys::MemoryKeys;
 use ports::secrets::MemorySecrets;
+use ports::sockets::MemorySockets;
 use ports::table::{Item, MemoryTable};
-use runtime::serve::{Change, Position};
+use runtime::rate_limit::Limiter;
+use runtime::serve::{Change, Handshake, Moment, Position, SocketEvent};
 use runtime::testing::{Answer, Call};
-use runtime::{Api, Platform};
+use runtime::{Api, Platform, Problem};
 use serde_json::{Value, json};
 use users::Users;
 
@@ -57,6 +63,13 @@ pub struct Fleet {
     pub files_blobs: Arc<MemoryBlobs>,
     /// The event bus.
     pub bus: Arc<MemoryBus>,
+    /// What is told while it happens.
+    pub channels: Arc<StoredChannels>,
+    /// The open connections.
+    pub sockets: Arc<MemorySockets>,
+    /// Serves them.
+    pub socket: Socket,
+    desk: Arc<Desk>,
     auth: Arc<Auth>,
     users: Arc<Users>,
     documents: Arc<Documents>,
@@ -104,6 +117,7 @@ impl Fleet {
             users_table,
             documents_table,
             files_table,
+            channels_table,
             requests,
         ] = std::array::from_fn(|_| MemoryTable::shared());
         let (blobs, secrets) = (MemoryBlobs::shared(clock.clone()), MemorySecrets::shared());
@@ -138,6 +152,30 @@ impl Fleet {
             clock: clock.clone(),
             ids: ids.clone(),
         };
+        let sockets = MemorySockets::shared();
+        let channels = Arc::new(StoredChannels::new(
+            channels_table.clone(),
+            sockets.clone(),
+            clock.clone(),
+            ids.clone(),
+        ));
+        let tickets = || Tickets {
+            table: channels_table.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
+        let desk = Arc::new(Desk {
+            tickets: tickets(),
+            url: "wss://socket.example.com/v1".to_owned(),
+        });
+        let socket = Socket {
+            table: channels_table.clone(),
+            tickets: tickets(),
+            channels: channels.clone(),
+            sockets: sockets.clone(),
+            messages: Limiter::new(requests.clone(), clock.clone(), MESSAGES),
+            clock: clock.clone(),
+        };
         let authorizer = Authorizer {
             verifier,
             keys: KeySet::new(pool::Published, clock.clone()),
@@ -157,6 +195,10 @@ impl Fleet {
             documents: Arc::new(documents),
             files: Arc::new(files),
             bus: MemoryBus::shared(),
+            channels,
+            sockets,
+            socket,
+            desk,
             authorizer,
             clock,
             identity,
@@ -179,6 +221,7 @@ impl Fleet {
             users::api::routes(self.users.clone()),
             documents::api::routes(self.documents.clone()),
             files::api::routes(self.files.clone()),
+            notifications::api::routes(self.desk.clone()),
             platform::api::routes(health),
         ]
         .into_iter()
@@ -250,6 +293,42 @@ impl Fleet {
             email: email.to_owned(),
             tokens: tokens.json(),
         }
+    }
+
+    /// Opens a connection of somebody, with a ticket that was just issued.
+    pub async fn open(&self, connection: &str, by: &Person) {
+        let issued = self.post("/v1/ws/tickets", Some(by), &json!({})).await;
+        assert_eq!(issued.status, 201, "{:?}", issued.json());
+        let ticket = issued.json()["ticket"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let handshake = Handshake {
+            query: [("ticket".to_owned(), ticket)].into(),
+            ..Handshake::default()
+        };
+        let opened = self.connection(connection, Moment::Opens(handshake)).await;
+        opened.expect("a connection that is let in");
+        self.sockets.open(connection);
+    }
+
+    /// Says something on a connection, and gives what was heard there since it was last asked.
+    pub async fn say(&self, connection: &str, message: &Value) -> Vec<Value> {
+        let said = self.connection(connection, Moment::Says(message.to_string()));
+        said.await.expect("a message that is answered");
+        self.heard(connection)
+    }
+
+    /// What was heard on a connection since it was last asked.
+    pub fn heard(&self, connection: &str) -> Vec<Value> {
+        let texts = self.sockets.take(connection);
+        let frames = texts.iter().map(|text| serde_json::from_str(text));
+        frames.collect::<Result<_, _>>().expect("frames are JSON")
+    }
+
+    async fn connection(&self, connection: &str, moment: Moment) -> Result<(), Problem> {
+        let connection = connection.to_owned();
+        self.socket.on(SocketEvent { connection, moment }).await
     }
 
     /// Brings what the tables announced to the bus, as the streams and `outbox` do.

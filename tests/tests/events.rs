@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use journeys::Fleet;
 use journeys::template::Template;
-use runtime::testing::{Call, changes_of, events_of};
+use runtime::testing::{Call, changes_of, events_of, socket_event_of};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -39,7 +39,7 @@ fn every_function_has_samples_and_every_sample_a_function() {
 #[tokio::test]
 async fn the_samples_of_the_apis_reach_a_route_and_cause_no_failure() {
     let fleet = Fleet::new();
-    for function in ["users-api", "files-api", "platform-api"] {
+    for function in ["users-api", "files-api", "platform-api", "notifications-api"] {
         for (path, event) in samples(function) {
             let mut statuses = Vec::new();
             for api in fleet.apis() {
@@ -93,5 +93,18 @@ fn the_samples_of_the_outbox_announce_events() {
                 path.display()
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn the_samples_of_the_socket_are_understood_and_let_nobody_in() {
+    let fleet = Fleet::new();
+    for (path, event) in samples("notifications-socket") {
+        let event = socket_event_of(&event).expect("what a connection did");
+        let refused = fleet.socket.on(event).await.err();
+        let code = refused.map(|problem| problem.code().code);
+        let opens = path.ends_with("connect.json") && !path.ends_with("disconnect.json");
+        let wanted = opens.then_some("ticket_invalid");
+        assert_eq!(code, wanted, "{}", path.display());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::{OrganisationRole, PlatformRole};
 use journeys::cloud::invoice;
 use journeys::{Fleet, access};
+use ports::channels::{Channel, Channels, Frame};
 use ports::faults::Fault;
 use runtime::access::Access;
 use runtime::testing::Call;
@@ -243,4 +244,45 @@ async fn each_role_reaches_its_routes_and_no_other() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_told_reaches_its_organisation_and_a_reconnection_loses_nothing() {
+    let fleet = Fleet::new();
+    let (ana, eve) = (
+        fleet.person("ana@example.com").await,
+        fleet.person("eve@example.com").await,
+    );
+    let me = fleet.get("/v1/users/me", Some(&ana)).await.json();
+    let organisation = me["organisation"].as_str().unwrap().parse().unwrap();
+    let content = "con_00000000000000000000000000000009";
+    let channel = Channel::content(organisation, content.parse().unwrap());
+    let name = format!("content:{content}");
+    let tell = async |text: &str| {
+        let frame = Frame::new("content.delta", json!({ "text": text }));
+        fleet.channels.publish(&channel, vec![frame]).await.unwrap()
+    };
+    let subscribe = json!({"action": "subscribe", "channels": [name]});
+    fleet.open("ana-1", &ana).await;
+    fleet.open("eve-1", &eve).await;
+    fleet.say("ana-1", &subscribe).await;
+    fleet.say("eve-1", &subscribe).await;
+
+    tell("uno").await;
+    let seen = fleet.heard("ana-1");
+    fleet.sockets.vanish("ana-1");
+    tell("dos").await;
+    fleet.open("ana-2", &ana).await;
+    let back = json!({"action": "subscribe", "channels": [name], "since": seen[0]["cursor"]});
+    let mut frames = fleet.say("ana-2", &back).await.split_off(1);
+    tell("tres").await;
+    frames.extend(fleet.heard("ana-2"));
+
+    let texts: Vec<&Value> = seen
+        .iter()
+        .chain(&frames)
+        .map(|f| &f["data"]["text"])
+        .collect();
+    assert_eq!(texts, ["uno", "dos", "tres"]);
+    assert_eq!(fleet.heard("eve-1"), [Value::Null; 0]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journeys::cloud::{Cloud, invoice};
+use journeys::cloud::{Cloud, Socket, invoice};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -474,4 +474,51 @@ async fn a_file_in_parts_is_copied_deleted_and_given_up() {
         (&usage["bytes"], &usage["files"], &usage["reserved"]),
         (&json!(0), &json!(0), &json!(0))
     );
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_socket_that_answers() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("socket").await;
+    let issued = cloud
+        .post("/v1/ws/tickets", Some(&ana.access), &json!({}))
+        .await;
+    let url = cloud.socket_url(issued.body["ticket"].as_str().unwrap());
+    assert_eq!(
+        issued.body["url"], url,
+        "the address that outputs.json gives"
+    );
+
+    let mut socket = Socket::open(&url).await.unwrap();
+    let again = Socket::open(&url).await.err();
+    let without = Socket::open(url.split('?').next().unwrap()).await.err();
+
+    assert_eq!((again, without), (Some(403), Some(403)));
+    let pong = socket.ask(&json!({"action": "ping"})).await;
+    assert_eq!(pong["type"], "pong");
+    assert!(pong["expires_at"].is_string());
+    let subscribed = socket
+        .ask(&json!({"action": "subscribe", "channels": ["inbox"]}))
+        .await;
+    assert_eq!(
+        subscribed["channels"],
+        json!([{"channel": "inbox", "cursor": 0}])
+    );
+    let denied = socket
+        .ask(&json!({"action": "subscribe", "channels": ["metrics:org_00000000000000000000000000000009"]}))
+        .await;
+    assert_eq!(denied["code"], "permission_denied");
+    let prolonged = socket
+        .ask(&json!({"action": "auth", "ticket": cloud.ticket(&ana.access).await}))
+        .await;
+    assert_eq!(prolonged["type"], "authenticated");
+}
+
+#[tokio::test]
+async fn nobody_gets_a_ticket_without_a_token() {
+    let cloud = Cloud::running();
+
+    let refused = cloud.post("/v1/ws/tickets", None, &json!({})).await;
+
+    assert_eq!(refused.refusal(), (401, "token_missing"));
 }

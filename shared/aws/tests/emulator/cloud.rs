@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 pub struct Cloud {
     pub url: String,
     pub clients: Clients,
+    socket_url: String,
     /// Makes the names of this test's resources its own.
     name: String,
 }
@@ -54,8 +55,14 @@ impl Cloud {
         Self {
             url,
             clients: Clients::load(loader).await,
+            socket_url: text("ws_url"),
             name,
         }
+    }
+
+    /// Where the fleet's WebSocket API is managed: its own address, over HTTP.
+    pub fn socket_endpoint(&self) -> String {
+        self.socket_url.replacen("ws", "http", 1)
     }
 
     pub async fn make_table(&self) -> String {

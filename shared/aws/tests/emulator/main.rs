@@ -12,9 +12,12 @@ mod mail;
 use cloud::Cloud;
 use domain::Locale;
 use ports::blobs::Download;
+use ports::channels::{Channel, Channels, Frame};
 use ports::clock::{Clock, SystemClock};
 use ports::contract;
 use ports::identity::{Credentials, IdentityError, SignIn, totp};
+use ports::sockets::SocketError;
+use ports::table::Query;
 use secrecy::ExposeSecret;
 
 #[tokio::test]
@@ -100,6 +103,51 @@ async fn the_bus_keeps_the_contract() {
     };
 
     contract::bus::holds_for(&*cloud.clients.bus(bus), published).await;
+}
+
+#[tokio::test]
+async fn the_channels_keep_the_contract() {
+    let cloud = Cloud::running().await;
+    let name = cloud.make_table().await;
+    let channels = cloud.clients.channels(name, cloud.socket_endpoint());
+
+    contract::channels::holds_for(&*channels).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_never_was_is_gone() {
+    let cloud = Cloud::running().await;
+    let sockets = cloud.clients.sockets(cloud.socket_endpoint());
+
+    let sent = sockets.send("L0SM9cOFvHcCIhw=", "{}").await;
+
+    assert_eq!(sent, Err(SocketError::Gone));
+    assert_eq!(sockets.close("L0SM9cOFvHcCIhw=").await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_subscriber_who_is_gone_is_forgotten_by_the_first_push() {
+    let cloud = Cloud::running().await;
+    let name = cloud.make_table().await;
+    let channels = cloud.clients.channels(&name, cloud.socket_endpoint());
+    let channel = Channel::content(
+        "org_00000000000000000000000000000001".parse().unwrap(),
+        "con_00000000000000000000000000000002".parse().unwrap(),
+    );
+    let until = SystemClock.now() + jiff::SignedDuration::from_mins(15);
+    let seat = channels.subscribe(&channel, "never-was", until, None);
+    channels.begin(seat.await.unwrap()).await.unwrap();
+    let rows = async || {
+        let listening = Query::prefix(&channel, "sub#");
+        let table = cloud.clients.table(&name);
+        table.query(&listening).await.unwrap().items.len()
+    };
+    assert_eq!(rows().await, 1);
+
+    let frame = Frame::new("content.done", serde_json::json!({}));
+    assert_eq!(channels.publish(&channel, vec![frame]).await, Ok(1));
+
+    assert_eq!(rows().await, 0);
 }
 
 #[tokio::test]
