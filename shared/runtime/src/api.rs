@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::{AccessTable, Undeclared};
 use crate::context::Context;
+use crate::dialect::Dialects;
 use crate::idempotency::{self, Attempt, Claim, Seed};
 use crate::problem::{self, Problem};
 use crate::rate_limit::{Limiter, Policy, Standing};
@@ -58,6 +59,7 @@ impl Api {
     pub fn new(declared: OpenApiRouter, platform: Platform) -> Result<Self, Undeclared> {
         let (handlers, mut description) = declared.split_for_parts();
         let access = Arc::new(AccessTable::read(&description)?);
+        let dialects = Dialects::read(&description);
         openapi::finish(&mut description);
         let limiter = Limiter::new(
             platform.requests.clone(),
@@ -68,6 +70,7 @@ impl Api {
             platform,
             limiter,
             access: access.clone(),
+            dialects,
         });
         let router = handlers
             .fallback(async || Problem::new(&problem::NOT_FOUND))
@@ -100,15 +103,17 @@ struct Layer {
     platform: Platform,
     limiter: Limiter,
     access: Arc<AccessTable>,
+    dialects: Dialects,
 }
 
 async fn platform_layer(State(layer): State<Arc<Layer>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let context = Context::of(&parts, &*layer.platform.clock, &*layer.platform.ids);
+    let mut context = Context::of(&parts, &*layer.platform.clock, &*layer.platform.ids);
     let route = parts
         .extensions
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
+    context.dialect = layer.dialects.of(&context.method, route.as_deref());
     let span = tracing::info_span!(
         "request",
         request_id = %context.request_id,
@@ -351,13 +356,12 @@ fn write_problem(context: &Context, mut response: Response) -> Response {
         return response;
     };
     let body = problem.body(context.locale, &context.path, &context.request_id);
-    let json = serde_json::to_vec(&body).unwrap_or_default();
-    *response.body_mut() = Body::from(json);
+    *response.body_mut() = Body::from(context.dialect.write(&body));
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(
         header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
+        HeaderValue::from_static(context.dialect.media_type()),
     );
     headers.insert(
         header::CONTENT_LANGUAGE,

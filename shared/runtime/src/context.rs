@@ -9,6 +9,7 @@ use lambda_http::request::RequestContext;
 use ports::clock::Clock;
 use ports::ids::Ids;
 
+use crate::dialect::Dialect;
 use crate::trace::TraceParent;
 
 /// A request's circumstances; a handler may take it as an extractor.
@@ -30,6 +31,8 @@ pub struct Context {
     pub(crate) authorizer: Option<Verdict>,
     /// When the answer must be on its way.
     pub deadline: Timestamp,
+    /// The shape of the route's refusals.
+    pub(crate) dialect: Dialect,
 }
 
 /// The authorizer's word.
@@ -69,6 +72,7 @@ impl Context {
             path: parts.uri.path().to_owned(),
             authorizer: gateway.verdict,
             deadline: deadline(&parts.extensions, now),
+            dialect: Dialect::default(),
         }
     }
 

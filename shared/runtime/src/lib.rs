@@ -40,6 +40,7 @@ pub mod api;
 pub mod caller;
 pub mod config;
 pub mod context;
+mod dialect;
 pub mod etag;
 pub mod fields;
 pub mod idempotency;
