@@ -165,6 +165,11 @@ impl Clients {
         ))
     }
 
+    /// Secrets Manager, asked anew each time.
+    pub fn fresh_secrets(&self) -> Arc<dyn Secrets> {
+        Arc::new(ManagerSecrets::new(&self.config, self.clock.clone()).fresh())
+    }
+
     /// The KMS key of this id or ARN.
     pub fn keys(&self, key: impl Into<String>) -> Arc<dyn Keys> {
         Arc::new(KmsKeys::new(&self.config, key.into()))

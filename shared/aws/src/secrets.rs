@@ -1,4 +1,4 @@
-//! Secrets from Secrets Manager, kept for five minutes.
+//! Secrets from Secrets Manager, kept for five minutes or not at all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +21,7 @@ const KEPT: SignedDuration = SignedDuration::from_mins(5);
 pub struct ManagerSecrets {
     client: Client,
     clock: Arc<dyn Clock>,
+    keep_for: SignedDuration,
     kept: Mutex<HashMap<String, (SecretString, Timestamp)>>,
 }
 
@@ -30,14 +31,22 @@ impl ManagerSecrets {
         Self {
             client: Client::new(config),
             clock,
+            keep_for: KEPT,
             kept: Mutex::default(),
         }
+    }
+
+    /// The same secrets, read anew each time, for whoever keeps them by a rule of its own.
+    #[must_use]
+    pub fn fresh(mut self) -> Self {
+        self.keep_for = SignedDuration::ZERO;
+        self
     }
 
     fn kept(&self, id: &str) -> Option<SecretString> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (value, read_at) = kept.get(id)?;
-        (self.clock.now().duration_since(*read_at) < KEPT).then(|| value.clone())
+        (self.clock.now().duration_since(*read_at) < self.keep_for).then(|| value.clone())
     }
 
     fn keep(&self, id: &str, value: SecretString) {
