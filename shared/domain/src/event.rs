@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Document, File, Happening, Id, Organisation, Session, User};
+use crate::id::{Content, Document, File, Happening, Id, Organisation, Session, User};
 
 /// What happened, with the values that a consumer decides on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +123,56 @@ pub enum Event {
         /// What they may take up, in octets.
         quota: u64,
     },
+    /// A model made a text or an object.
+    #[serde(rename = "content.generated")]
+    ContentGenerated {
+        /// Which.
+        content: Id<Content>,
+        /// The model that made it.
+        model: String,
+        /// Tokens that went in.
+        input_tokens: u64,
+        /// Tokens that came out.
+        output_tokens: u64,
+        /// What it cost, in millionths of the currency's unit; nothing if no price is known.
+        cost_micros: Option<i64>,
+        /// ISO 4217.
+        currency: String,
+    },
+    /// A guardrail stopped what went to a model or came from it.
+    #[serde(rename = "content.blocked")]
+    ContentBlocked {
+        /// What was to be made.
+        content: Id<Content>,
+        /// `input` or `output`.
+        side: String,
+        /// Which guardrail: `blocked_term` or `moderation`.
+        rule: String,
+    },
+    /// Four fifths of a budget are used.
+    #[serde(rename = "content.budget_80")]
+    BudgetLow {
+        /// `org`, `user:usr_…`, `key:key_…` or `model:…`.
+        scope: String,
+    },
+    /// A budget has no room for what was asked.
+    #[serde(rename = "content.budget_exhausted")]
+    BudgetExhausted {
+        /// `org`, `user:usr_…`, `key:key_…` or `model:…`.
+        scope: String,
+    },
+    /// A label of a prompt was set to a version.
+    #[serde(rename = "content.prompt_published")]
+    PromptPublished {
+        /// The prompt's name.
+        prompt: String,
+        /// The version.
+        version: u32,
+        /// The label, for example `live`.
+        label: String,
+        /// Who set it.
+        user: Id<User>,
+    },
 }
 
 impl Event {
@@ -141,6 +191,11 @@ impl Event {
             | Self::FileInfected { .. }
             | Self::FileDeleted { .. }
             | Self::FilesQuotaNear { .. } => "files",
+            Self::ContentGenerated { .. }
+            | Self::ContentBlocked { .. }
+            | Self::BudgetLow { .. }
+            | Self::BudgetExhausted { .. }
+            | Self::PromptPublished { .. } => "content",
         }
     }
 
@@ -150,7 +205,7 @@ impl Event {
     }
 
     /// Every type that this build knows.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: &[&'static str] = &[
         "auth.user_signed_up",
         "auth.user_confirmed",
         "auth.session_revoked",
@@ -165,6 +220,11 @@ impl Event {
         "files.infected",
         "files.deleted",
         "files.quota_80",
+        "content.generated",
+        "content.blocked",
+        "content.budget_80",
+        "content.budget_exhausted",
+        "content.prompt_published",
     ];
 
     /// The type as it stands on the wire, for example `auth.user_confirmed`.
@@ -184,6 +244,11 @@ impl Event {
             Self::FileInfected { .. } => "files.infected",
             Self::FileDeleted { .. } => "files.deleted",
             Self::FilesQuotaNear { .. } => "files.quota_80",
+            Self::ContentGenerated { .. } => "content.generated",
+            Self::ContentBlocked { .. } => "content.blocked",
+            Self::BudgetLow { .. } => "content.budget_80",
+            Self::BudgetExhausted { .. } => "content.budget_exhausted",
+            Self::PromptPublished { .. } => "content.prompt_published",
         }
     }
 }
@@ -222,6 +287,7 @@ mod tests {
         let organisation = Id::new(Uuid::from_u128(3));
         let document = Id::new(Uuid::from_u128(4));
         let file = Id::new(Uuid::from_u128(5));
+        let content = Id::new(Uuid::from_u128(5));
         vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
@@ -261,6 +327,31 @@ mod tests {
             Event::FilesQuotaNear {
                 bytes: 8,
                 quota: 10,
+            },
+            Event::ContentGenerated {
+                content,
+                model: "small".into(),
+                input_tokens: 10,
+                output_tokens: 20,
+                cost_micros: Some(30),
+                currency: "USD".into(),
+            },
+            Event::ContentBlocked {
+                content,
+                side: "output".into(),
+                rule: "blocked_term".into(),
+            },
+            Event::BudgetLow {
+                scope: "org".into(),
+            },
+            Event::BudgetExhausted {
+                scope: "org".into(),
+            },
+            Event::PromptPublished {
+                prompt: "welcome".into(),
+                version: 2,
+                label: "live".into(),
+                user,
             },
         ]
     }

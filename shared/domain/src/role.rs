@@ -69,6 +69,7 @@ impl OrganisationRole {
                 "organisations:update",
                 "api-keys:manage",
                 "budgets:manage",
+                "guardrails:manage",
             ],
             Self::Owner => &["organisations:delete", "billing:manage"],
         }
