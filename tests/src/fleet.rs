@@ -8,11 +8,14 @@ use auth::authorizer::{Authorizer, Question, Recent};
 use auth::jwks::KeySet;
 use auth::token::Verifier;
 use axum::Router;
+use content::stream::Worker;
+use content::{Content, Targets};
 use documents::Documents;
 use documents::renderer::Renderer;
 use domain::{Email, Envelope};
 use files::Files;
 use files::scan::Signatures;
+use models::gateway::{Gateway, Parts};
 use notifications::api::Desk;
 use notifications::socket::MESSAGES;
 use notifications::{Socket, Tickets};
@@ -25,6 +28,7 @@ use ports::clock::ManualClock;
 use ports::identity::{MemoryIdentity, PoolSettings};
 use ports::ids::{Ids, SequentialIds};
 use ports::keys::MemoryKeys;
+use ports::queue::MemoryQueue;
 use ports::secrets::MemorySecrets;
 use ports::sockets::MemorySockets;
 use ports::table::{Item, MemoryTable};
@@ -38,6 +42,7 @@ use users::Users;
 use crate::pool;
 
 const SECRET: &str = "refresh-secret";
+const TARGETS: &str = "model-targets";
 const PASSWORD: &str = "Correct-Horse-7-Battery";
 
 /// The octets that the files of one organisation may take up.
@@ -61,6 +66,10 @@ pub struct Fleet {
     pub files_table: Arc<MemoryTable>,
     /// The bucket of `files`.
     pub files_blobs: Arc<MemoryBlobs>,
+    /// The table of `content`.
+    pub content_table: Arc<MemoryTable>,
+    /// The texts that are to be streamed.
+    pub content_jobs: Arc<MemoryQueue>,
     /// The event bus.
     pub bus: Arc<MemoryBus>,
     /// What is told while it happens.
@@ -74,6 +83,8 @@ pub struct Fleet {
     users: Arc<Users>,
     documents: Arc<Documents>,
     files: Arc<Files>,
+    content: Arc<Content>,
+    secrets: Arc<MemorySecrets>,
     authorizer: Authorizer,
     platform: Platform,
 }
@@ -117,16 +128,18 @@ impl Fleet {
             users_table,
             documents_table,
             files_table,
+            content_table,
             channels_table,
             requests,
         ] = std::array::from_fn(|_| MemoryTable::shared());
         let (blobs, secrets) = (MemoryBlobs::shared(clock.clone()), MemorySecrets::shared());
         secrets.set(SECRET, "the secret of these tests");
+        secrets.set(TARGETS, "[]");
         let auth = Auth {
             identity: identity.clone(),
             table: auth_table.clone(),
             keys: MemoryKeys::shared(),
-            secrets,
+            secrets: secrets.clone(),
             refresh_secret_id: SECRET.to_owned(),
             clock: clock.clone(),
             ids: ids.clone(),
@@ -149,6 +162,21 @@ impl Fleet {
             table: files_table.clone(),
             blobs: files_blobs.clone(),
             quota: FILES_QUOTA,
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
+        let gateway = Gateway::new(
+            Parts {
+                client: runtime::outbound::client().expect("an HTTP client"),
+                table: content_table.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
+            Vec::new(),
+        );
+        let content = Content {
+            table: content_table.clone(),
+            targets: Targets::new(secrets.clone(), TARGETS, clock.clone(), gateway),
             clock: clock.clone(),
             ids: ids.clone(),
         };
@@ -194,6 +222,9 @@ impl Fleet {
             users: Arc::new(users),
             documents: Arc::new(documents),
             files: Arc::new(files),
+            content: Arc::new(content),
+            secrets,
+            content_jobs: MemoryQueue::shared(),
             bus: MemoryBus::shared(),
             channels,
             sockets,
@@ -205,9 +236,26 @@ impl Fleet {
             auth_table,
             users_table,
             documents_table,
+            content_table,
             blobs,
             files_table,
             files_blobs,
+        }
+    }
+
+    /// Names the models that can be asked: the JSON of the operator's secret.
+    pub fn name_models(&self, targets: &Value) {
+        self.secrets.set(TARGETS, targets.to_string());
+    }
+
+    /// Does the jobs of texts that are to be streamed, as `content-worker` does.
+    pub async fn stream_content(&self) {
+        let worker = Worker {
+            content: self.content.clone(),
+            channels: self.channels.clone(),
+        };
+        for message in self.content_jobs.drain() {
+            worker.on(&message.body).await.expect("a job that is done");
         }
     }
 
@@ -221,6 +269,7 @@ impl Fleet {
             users::api::routes(self.users.clone()),
             documents::api::routes(self.documents.clone()),
             files::api::routes(self.files.clone()),
+            content::api::routes(self.content.clone(), self.content_jobs.clone()),
             notifications::api::routes(self.desk.clone()),
             platform::api::routes(health),
         ]
@@ -341,6 +390,7 @@ impl Fleet {
             &self.users_table,
             &self.documents_table,
             &self.files_table,
+            &self.content_table,
         ] {
             let changes: Vec<Change> = table.take_changes().iter().map(change).collect();
             outbox.publish(&changes).await.expect("a bus that works");

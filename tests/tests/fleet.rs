@@ -189,6 +189,43 @@ async fn a_file_is_sent_to_the_store_looked_at_and_downloaded() {
 }
 
 #[tokio::test]
+async fn a_text_is_streamed_to_its_channel_within_a_budget_and_announced() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let body = json!({"prompt": "Una frase", "stream": true, "max_tokens": 100});
+    let without = fleet.post("/v1/content/generate", Some(&ana), &body).await;
+    assert_eq!(without.code().as_deref(), Some("no_model_configured"));
+    let provider = models::testing::Provider::start();
+    fleet.name_models(&json!([{
+        "name": "small", "base_url": provider.base_url(), "model": "small",
+        "price": {"input_micros_per_million": 1_000_000, "output_micros_per_million": 1_000_000},
+    }]));
+    fleet.clock.advance(Duration::from_secs(5));
+    fleet.publish().await;
+
+    let taken = fleet.post("/v1/content/generate", Some(&ana), &body).await;
+    fleet.stream_content().await;
+
+    assert_eq!(taken.status.as_u16(), 202, "{}", taken.json());
+    let path = format!("/v1/content/{}", taken.json()["id"].as_str().unwrap());
+    let view = fleet.get(&path, Some(&ana)).await.json();
+    assert_eq!(view["status"], "done", "{view}");
+    let id = view["id"].as_str().unwrap().parse().unwrap();
+    let me = fleet.get("/v1/users/me", Some(&ana)).await.json();
+    let organisation = me["organisation"].as_str().unwrap().parse().unwrap();
+    let channel = Channel::content(organisation, id);
+    let told = fleet.channels.since(&channel, 0, 100).await.unwrap();
+    assert_eq!(told.frames.last().unwrap().1.kind, "content.done");
+    let names: Vec<&str> = fleet
+        .publish()
+        .await
+        .iter()
+        .map(|e| e.event.name())
+        .collect();
+    assert!(names.contains(&"content.generated"), "{names:?}");
+}
+
+#[tokio::test]
 async fn a_signed_out_session_is_dead_within_five_seconds() {
     let fleet = Fleet::new();
     let ana = fleet.person("ana@example.com").await;

@@ -476,6 +476,67 @@ async fn a_file_in_parts_is_copied_deleted_and_given_up() {
     );
 }
 
+/// Whether a model answers depends on the cloud; that the answer is honest does not.
+#[tokio::test]
+async fn a_prompt_is_published_a_voice_kept_and_a_text_made_or_honestly_refused() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("contenido").await;
+    let token = Some(ana.access.as_str());
+    let put = async |path: &str, body: Value| {
+        let request = cloud.request(Method::PUT, path).json(&body);
+        cloud.send(request.bearer_auth(&ana.access)).await
+    };
+
+    let prompt = json!({"name": "welcome", "source": "Escribe un saludo corto para {{ who }}."});
+    let made = cloud.post("/v1/prompts", token, &prompt).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    let second = json!({"source": "Saluda a {{ who }} en una frase."});
+    let added = cloud
+        .post("/v1/prompts/welcome/versions", token, &second)
+        .await;
+    assert_eq!(added.body["version"], 2, "{:?}", added.body);
+    let moved = put("/v1/prompts/welcome/labels/live", json!({"version": 2})).await;
+    assert_eq!(moved.body["labels"]["live"], 2, "{:?}", moved.body);
+    let voice = json!({"name": "Casa", "banned": ["barato"]});
+    let voice = cloud.post("/v1/brand-voices", token, &voice).await.body["id"].clone();
+    let checked = json!({"text": "Muy barato", "voice": voice, "locale": "es"});
+    let checked = cloud.post("/v1/content/check", token, &checked).await;
+    assert_eq!(
+        checked.body["violations"][0]["start"], 4,
+        "{:?}",
+        checked.body
+    );
+    let budget = put(
+        "/v1/budgets/org",
+        json!({"limit_micros": 1_000_000, "period": "month"}),
+    )
+    .await;
+    assert_eq!(budget.body["left_micros"], 1_000_000, "{:?}", budget.body);
+
+    let asked = json!({"template": "welcome", "variables": {"who": "Ana"}, "max_tokens": 24});
+    let text = cloud.post("/v1/content/generate", token, &asked).await;
+
+    match text.status {
+        StatusCode::OK => {
+            assert!(
+                !text.body["text"].as_str().unwrap().is_empty(),
+                "{:?}",
+                text.body
+            );
+            let path = format!("/v1/content/{}", text.body["id"].as_str().unwrap());
+            assert_eq!(cloud.get(&path, token).await.body["template"]["version"], 2);
+        }
+        _ => assert_eq!(text.refusal(), (503, "no_model_configured")),
+    }
+    let missing = json!({"template": "welcome", "variables": {}});
+    let missing = cloud.post("/v1/content/generate", token, &missing).await;
+    assert_eq!(
+        missing.body["errors"][0]["pointer"], "/variables/who",
+        "{:?}",
+        missing.body
+    );
+}
+
 #[tokio::test]
 async fn a_ticket_opens_one_socket_that_answers() {
     let cloud = Cloud::running();

@@ -185,9 +185,11 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The `code` of a problem, or nothing.
+    /// The `code` of a problem, also of one in another API's shape, or nothing.
     pub fn code(&self) -> Option<String> {
-        self.json()["code"].as_str().map(str::to_owned)
+        let body = self.json();
+        let code = body["code"].as_str().or(body["error"]["code"].as_str());
+        code.map(str::to_owned)
     }
 
     /// A header's text, or nothing.
