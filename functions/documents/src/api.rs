@@ -11,15 +11,16 @@ use ports::table::WriteError;
 use runtime::page::{self, Listed, PageParams};
 use runtime::problem::{self, Code, FieldError, Problem};
 use runtime::{Caller, Context, Json, Path, Query, Refusals, Seed};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::format::Format;
 use crate::job::TypesetError;
 use crate::template::Template;
-use crate::{DocumentRecord, Documents, DocumentsError};
+use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner};
 
 /// The routes over these use cases.
 pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
@@ -30,30 +31,6 @@ pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
         .routes(routes!(list_templates))
         .routes(routes!(get_template))
         .with_state(documents)
-}
-
-/// What a document is to be made from.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewDocument {
-    /// The name of a built-in template.
-    #[schema(example = "invoice")]
-    pub template: String,
-    /// What the template's schema describes.
-    #[schema(value_type = Object)]
-    pub data: Value,
-    /// The kind of file.
-    #[serde(default)]
-    pub format: Format,
-}
-
-/// A kind of file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// PDF/A-2b and PDF/UA-1 in one.
-    #[default]
-    Pdf,
 }
 
 /// How far a document is.
@@ -72,13 +49,15 @@ pub struct DocumentView {
     pub id: Id<Document>,
     /// How far it is.
     pub status: Status,
-    /// The template's name.
+    /// The template's name or id.
     #[schema(example = "invoice")]
     pub template: String,
+    /// The version of the template that it was made with.
+    pub template_version: u32,
     /// The kind of file.
     pub format: Format,
-    /// Pages.
-    pub pages: u32,
+    /// Pages; null if the format has none.
+    pub pages: Option<u32>,
     /// Octets of the file.
     pub bytes: u64,
     /// SHA-256 of the file in lower-case hexadecimal.
@@ -98,7 +77,8 @@ impl DocumentView {
             id: record.id,
             status: Status::Ready,
             template: record.template,
-            format: Format::Pdf,
+            template_version: record.template_version,
+            format: record.format,
             pages: record.pages,
             bytes: record.bytes,
             sha256: record.sha256,
@@ -174,10 +154,9 @@ async fn create(
     seed: Seed,
     Json(new): Json<NewDocument>,
 ) -> Result<(StatusCode, axum::Json<DocumentView>), Problem> {
-    let Format::Pdf = new.format;
     let trace = Some(context.trace.to_string());
     let record = documents
-        .create(&caller, seed.id(), &new.template, new.data, trace)
+        .create(&Owner::from(&*caller), seed.id(), new, trace)
         .await?;
     Ok((
         StatusCode::CREATED,
@@ -320,6 +299,16 @@ impl From<DocumentsError> for Problem {
                 "/template",
                 Text::fixed("Esta plantilla no existe", "There is no such template"),
             ),
+            DocumentsError::UnsupportedFormat(format) => {
+                let name = format.name();
+                Self::new(&problem::VALIDATION_FAILED).field(
+                    "/format",
+                    Text::with(
+                        format!("Esta plantilla no se puede emitir como {name}"),
+                        format!("This template cannot be made as {name}"),
+                    ),
+                )
+            }
             DocumentsError::Unfit(faults) => {
                 let errors = faults.into_iter().map(|f| FieldError {
                     pointer: f.pointer,

@@ -10,14 +10,16 @@
 //! | a document | `org_…` | `document#doc_…` |
 //! | an event of the outbox | `org_…` | `event#evt_…` |
 //!
-//! Files stand in the bucket under `org_…/doc_….pdf`. Every key begins with the organisation of the
+//! Files stand in the bucket under `org_…/doc_…` and the end of their kind. Every key begins with the organisation of the
 //! caller, so another tenant's id names nothing.
 
 pub mod api;
 pub mod check;
+pub mod format;
 pub mod iban;
 pub mod invoice;
 pub mod job;
+pub mod layout;
 pub mod renderer;
 pub mod template;
 pub mod typeset;
@@ -39,9 +41,12 @@ use ports::table::{Cursor, If, Item, Key, Page, Query, Table, Write, WriteError}
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use check::{Checked, Fault, check};
-use job::{Job, Limits, Rendered, Source, TypesetError};
+use check::{Checked, Fault};
+use format::Format;
+use job::{Job, Limits, Source, TypesetError};
+use layout::Layout;
 use renderer::Renderer;
 use template::Template;
 
@@ -62,15 +67,54 @@ pub struct Documents {
     pub ids: Arc<dyn Ids>,
 }
 
+/// For whom a document is made: the organisation that owns it, and the person who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The tenant; every key begins with it.
+    pub org: Id<Organisation>,
+    /// The person.
+    pub user: Id<User>,
+}
+
+impl From<&Caller> for Owner {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            org: caller.organisation,
+            user: caller.user,
+        }
+    }
+}
+
+/// What a document is to be made from.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDocument {
+    /// The name of a built-in template.
+    #[schema(example = "invoice")]
+    pub template: String,
+    /// What the template's schema describes.
+    #[schema(value_type = Object)]
+    pub data: Value,
+    /// The kind of file.
+    #[serde(default)]
+    pub format: Format,
+}
+
 /// What is kept of a document beside its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentRecord {
     /// Its id.
     pub id: Id<Document>,
-    /// The template's name.
+    /// The template's name or id.
     pub template: String,
-    /// Pages.
-    pub pages: u32,
+    /// The version of the template that it was made with.
+    #[serde(default = "first")]
+    pub template_version: u32,
+    /// The kind of file.
+    #[serde(default)]
+    pub format: Format,
+    /// Pages; nothing if the format has none.
+    pub pages: Option<u32>,
     /// Octets of the file.
     pub bytes: u64,
     /// SHA-256 of the file in lower-case hexadecimal.
@@ -81,12 +125,20 @@ pub struct DocumentRecord {
     pub created_at: Timestamp,
 }
 
+/// Rows that were written before templates had versions are of the first.
+const fn first() -> u32 {
+    1
+}
+
 /// Why a use case did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentsError {
     /// There is no template of this name.
     #[error("no such template")]
     UnknownTemplate,
+    /// The template cannot become a file of this kind.
+    #[error("the template has no such format")]
+    UnsupportedFormat(Format),
     /// The data does not fit the template.
     #[error("{} faults in the data", .0.len())]
     Unfit(Vec<Fault>),
@@ -112,42 +164,101 @@ impl Documents {
     /// Everything of [`DocumentsError`] but [`DocumentsError::NotFound`].
     pub async fn create(
         &self,
-        caller: &Caller,
+        owner: &Owner,
         id: Id<Document>,
-        template: &str,
-        data: Value,
+        new: NewDocument,
         trace: Option<String>,
     ) -> Result<DocumentRecord, DocumentsError> {
-        let template = Template::named(template).ok_or(DocumentsError::UnknownTemplate)?;
-        let checked = check(template, data).map_err(DocumentsError::Unfit)?;
-        let made = self.renderer.render(&job_of(template, checked)).await?;
-        let record = self.record(caller, id, template, &made);
-        let file = Blob {
-            bytes: made.pdf,
-            content_type: "application/pdf".to_owned(),
-        };
-        self.blobs
-            .put(&file_key(caller.organisation, id), file)
-            .await?;
-        self.keep(caller.organisation, record, trace).await
+        let layout = self.layout(owner.org, &new.template).await?;
+        let record = self.make(owner, id, &layout, new.data, new.format).await?;
+        self.keep(owner.org, record, trace).await
     }
 
-    fn record(
+    /// The template that a request of this organisation names.
+    ///
+    /// # Errors
+    /// [`DocumentsError::UnknownTemplate`], or a port's failure.
+    #[expect(
+        clippy::unused_async,
+        reason = "templates of an organisation are read from the table"
+    )]
+    pub async fn layout(
         &self,
-        caller: &Caller,
+        _org: Id<Organisation>,
+        template: &str,
+    ) -> Result<Layout, DocumentsError> {
+        Template::named(template)
+            .map(Layout::BuiltIn)
+            .ok_or(DocumentsError::UnknownTemplate)
+    }
+
+    /// The data with its computed part, if it fits the template.
+    ///
+    /// # Errors
+    /// [`DocumentsError::Unfit`] with every fault.
+    #[expect(
+        clippy::unused_async,
+        reason = "the schema of an organisation's template is not run in this process"
+    )]
+    pub async fn check(&self, layout: &Layout, data: Value) -> Result<Checked, DocumentsError> {
+        layout.check(data).map_err(DocumentsError::Unfit)
+    }
+
+    /// Checks the data, sets the document and stores its file; the row is still to be written, with
+    /// [`Self::parts`]. Doing it again with the same id and data stores the same octets in the same place.
+    ///
+    /// # Errors
+    /// [`DocumentsError::UnsupportedFormat`], [`DocumentsError::Unfit`], [`DocumentsError::Typeset`], or a
+    /// port's failure.
+    pub async fn make(
+        &self,
+        owner: &Owner,
         id: Id<Document>,
-        template: Template,
-        made: &Rendered,
-    ) -> DocumentRecord {
-        DocumentRecord {
-            id,
-            template: template.name().to_owned(),
-            pages: made.pages,
-            bytes: made.pdf.len() as u64,
-            sha256: made.sha256.clone(),
-            created_by: caller.user,
-            created_at: self.clock.now(),
+        layout: &Layout,
+        data: Value,
+        format: Format,
+    ) -> Result<DocumentRecord, DocumentsError> {
+        if !layout.takes(format) {
+            return Err(DocumentsError::UnsupportedFormat(format));
         }
+        let checked = self.check(layout, data).await?;
+        let made = self.renderer.render(&job_of(layout, checked)).await?;
+        let record = DocumentRecord {
+            id,
+            template: layout.name(),
+            template_version: layout.version(),
+            format,
+            pages: Some(made.pages),
+            bytes: made.pdf.len() as u64,
+            sha256: made.sha256,
+            created_by: owner.user,
+            created_at: self.clock.now(),
+        };
+        let file = Blob {
+            bytes: made.pdf,
+            content_type: format.content_type().to_owned(),
+        };
+        self.blobs.put(&file_key(owner.org, &record), file).await?;
+        Ok(record)
+    }
+
+    /// The writes that make a document known: its row, and the event that announces it. Whoever has more
+    /// to write about it puts them into one transaction.
+    pub fn parts(
+        &self,
+        org: Id<Organisation>,
+        record: &DocumentRecord,
+        trace: Option<String>,
+    ) -> Vec<Write> {
+        let event = Event::DocumentRendered {
+            document: record.id,
+            template: record.template.clone(),
+            format: record.format.name().to_owned(),
+            pages: record.pages.unwrap_or(0),
+            bytes: record.bytes,
+        };
+        let row = Item::new(row_key(org, record.id), record);
+        vec![Write::Put(row, If::Absent), self.event(org, event, trace)]
     }
 
     /// Writes the row and its event. If the row is already there, an earlier attempt of the same request
@@ -158,16 +269,7 @@ impl Documents {
         record: DocumentRecord,
         trace: Option<String>,
     ) -> Result<DocumentRecord, DocumentsError> {
-        let event = Event::DocumentRendered {
-            document: record.id,
-            template: record.template.clone(),
-            format: "pdf".to_owned(),
-            pages: record.pages,
-            bytes: record.bytes,
-        };
-        let row = Item::new(row_key(org, record.id), &record);
-        let parts = vec![Write::Put(row, If::Absent), self.event(org, event, trace)];
-        match self.table.write(parts).await {
+        match self.table.write(self.parts(org, &record, trace)).await {
             Ok(()) => Ok(record),
             Err(error) => self
                 .find(org, record.id)
@@ -246,10 +348,10 @@ impl Documents {
         caller: &Caller,
         record: &DocumentRecord,
     ) -> Result<Link, DocumentsError> {
-        let name = format!("{}-{}.pdf", record.template, record.id);
+        let name = format!("{}-{}.{}", record.template, record.id, record.format.name());
         Ok(self
             .blobs
-            .link(&file_key(caller.organisation, record.id), &name, LINK_VALID)
+            .link(&file_key(caller.organisation, record), &name, LINK_VALID)
             .await?)
     }
 
@@ -265,8 +367,8 @@ impl Documents {
         trace: Option<String>,
     ) -> Result<(), DocumentsError> {
         let org = caller.organisation;
-        self.get(caller, id).await?;
-        self.blobs.delete(&file_key(org, id)).await?;
+        let record = self.get(caller, id).await?;
+        self.blobs.delete(&file_key(org, &record)).await?;
         let event = self.event(org, Event::DocumentDeleted { document: id }, trace);
         match self
             .table
@@ -283,29 +385,32 @@ impl Documents {
 
 const ROW_PREFIX: &str = "document#";
 
-fn row_key(org: Id<Organisation>, id: Id<Document>) -> Key {
+/// Where a document's row stands.
+pub fn row_key(org: Id<Organisation>, id: Id<Document>) -> Key {
     Key::new(org, format!("{ROW_PREFIX}{id}"))
 }
 
-fn file_key(org: Id<Organisation>, id: Id<Document>) -> String {
-    format!("{org}/{id}.pdf")
+/// Where a document's file stands.
+pub fn file_key(org: Id<Organisation>, record: &DocumentRecord) -> String {
+    format!("{org}/{}.{}", record.id, record.format.name())
 }
 
 /// The job of checked data. Name and date of the file come from the data alone, so that the same input
 /// gives the same bytes whenever and by whomever it is sent.
-pub fn job_of(template: Template, checked: Checked) -> Job {
+pub fn job_of(layout: &Layout, checked: Checked) -> Job {
+    let Layout::BuiltIn(template) = layout;
     Job {
-        ident: ident(template, &checked.data),
+        ident: ident(layout, &checked.data),
         timestamp: date_of(&checked.data),
-        source: Source::BuiltIn(template),
+        source: Source::BuiltIn(*template),
         data: checked.data,
         computed: checked.computed,
         limits: Limits::default(),
     }
 }
 
-fn ident(template: Template, data: &Value) -> String {
-    let input = format!("{}\n{data}", template.name());
+fn ident(layout: &Layout, data: &Value) -> String {
+    let input = format!("{}\n{data}", layout.name());
     data_encoding::HEXLOWER.encode(digest(&SHA256, input.as_bytes()).as_ref())
 }
 
@@ -328,12 +433,8 @@ mod tests {
     #[test]
     fn the_name_and_date_of_a_file_come_from_its_data() {
         let [spanish, english] = Template::Letter.samples();
-        let of = |data: &Value| {
-            job_of(
-                Template::Letter,
-                check(Template::Letter, data.clone()).unwrap(),
-            )
-        };
+        let letter = Layout::BuiltIn(Template::Letter);
+        let of = |data: &Value| job_of(&letter, letter.check(data.clone()).unwrap());
 
         assert_eq!(of(&spanish).ident, of(&spanish).ident);
         assert_ne!(of(&spanish).ident, of(&english).ident);

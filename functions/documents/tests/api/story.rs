@@ -23,6 +23,10 @@ async fn a_document_is_made_at_once_and_its_link_leads_to_it() {
         (&view["status"], &view["format"], &view["pages"]),
         (&json!("ready"), &json!("pdf"), &json!(1))
     );
+    assert_eq!(
+        (&view["template"], &view["template_version"]),
+        (&json!("invoice"), &json!(1))
+    );
     assert!(view["id"].as_str().unwrap().starts_with("doc_"));
     let file = function
         .blobs
