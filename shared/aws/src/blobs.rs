@@ -1,5 +1,6 @@
 //! Files in an S3 bucket, which encrypts them with the key of its own policy.
 
+mod assembly;
 mod uploads;
 
 use std::fmt::Write;

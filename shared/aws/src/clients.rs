@@ -9,8 +9,8 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use ports::blobs::Blobs;
 use ports::blobs::uploads::Uploads;
+use ports::blobs::{Assembly, Blobs};
 use ports::bus::Bus;
 use ports::channels::StoredChannels;
 use ports::clock::{Clock, SystemClock};
@@ -106,6 +106,15 @@ impl Clients {
 
     /// The S3 bucket of this name, which takes files straight from their owners.
     pub fn uploads(&self, bucket: impl Into<String>) -> Arc<dyn Uploads> {
+        Arc::new(S3Blobs::new(
+            &self.config,
+            bucket.into(),
+            self.clock.clone(),
+        ))
+    }
+
+    /// The same bucket, for files in parts.
+    pub fn assembly(&self, bucket: impl Into<String>) -> Arc<dyn Assembly> {
         Arc::new(S3Blobs::new(
             &self.config,
             bucket.into(),

@@ -1,5 +1,6 @@
 //! Files by key, encrypted at rest by the store, handed out by links that expire.
 
+mod assembly;
 pub mod uploads;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::{Port, PortError};
+
+pub use assembly::{Assembly, MOST_PARTS, SMALLEST_PART};
 
 /// The longest that a link is valid, by the fleet's rule.
 pub const LONGEST_LINK: Duration = Duration::from_mins(15);
@@ -83,6 +86,8 @@ struct State {
     files: BTreeMap<String, Blob>,
     links: BTreeMap<String, Handed>,
     uploads: uploads::State,
+    begun: usize,
+    assemblies: BTreeMap<String, assembly::Upload>,
 }
 
 /// A link as it was handed out.

@@ -29,6 +29,7 @@ async fn the_memory_blobs_keep_the_contract() {
     let blobs = MemoryBlobs::shared(clock.clone());
 
     contract::blobs::holds_for(&*blobs, &|url| blobs.follow(url, clock.now()).ok()).await;
+    contract::blobs::assembly::holds_for(&*blobs, &*blobs).await;
 }
 
 #[tokio::test]

@@ -55,6 +55,15 @@ async fn the_uploads_keep_the_contract() {
 }
 
 #[tokio::test]
+async fn files_in_parts_keep_the_contract() {
+    let cloud = Cloud::running().await;
+    let bucket = cloud.make_bucket().await;
+    let blobs = cloud.clients.blobs(&bucket);
+
+    contract::blobs::assembly::holds_for(&*blobs, &*cloud.clients.assembly(&bucket)).await;
+}
+
+#[tokio::test]
 async fn a_link_without_its_signature_opens_nothing() {
     let cloud = Cloud::running().await;
     let bucket = cloud.make_bucket().await;

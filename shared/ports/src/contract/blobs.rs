@@ -1,5 +1,6 @@
 //! What every store of files must do.
 
+pub mod assembly;
 pub mod uploads;
 
 use std::time::Duration;
