@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Content, Document, File, Happening, Id, Organisation, Session, User};
+use crate::id::{Batch, Content, Document, File, Happening, Id, Organisation, Session, User};
 
 /// What happened, with the values that a consumer decides on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -173,6 +173,34 @@ pub enum Event {
         /// Who set it.
         user: Id<User>,
     },
+    /// A document that takes long was taken on.
+    #[serde(rename = "documents.queued")]
+    DocumentQueued {
+        /// Which.
+        document: Id<Document>,
+    },
+    /// The rows of a batch lie ready to be made into documents.
+    #[serde(rename = "documents.batch_queued")]
+    BatchQueued {
+        /// Which.
+        batch: Id<Batch>,
+        /// 1 for all rows; each retry of the failed ones counts one more.
+        attempt: u32,
+    },
+    /// Every row of a batch is a document, has failed or was cancelled.
+    #[serde(rename = "documents.batch_done")]
+    BatchDone {
+        /// Which.
+        batch: Id<Batch>,
+        /// Which attempt came to its end.
+        attempt: u32,
+        /// Rows that are documents.
+        ready: u32,
+        /// Rows that could not be one.
+        failed: u32,
+        /// Rows that were not begun.
+        cancelled: u32,
+    },
 }
 
 impl Event {
@@ -185,7 +213,6 @@ impl Event {
             | Self::RefreshReuse { .. }
             | Self::PasswordChanged { .. } => "auth",
             Self::UserCreated { .. } | Self::UserUpdated { .. } => "users",
-            Self::DocumentRendered { .. } | Self::DocumentDeleted { .. } => "documents",
             Self::FileUploaded { .. }
             | Self::FileScanned { .. }
             | Self::FileInfected { .. }
@@ -196,6 +223,11 @@ impl Event {
             | Self::BudgetLow { .. }
             | Self::BudgetExhausted { .. }
             | Self::PromptPublished { .. } => "content",
+            Self::DocumentRendered { .. }
+            | Self::DocumentDeleted { .. }
+            | Self::DocumentQueued { .. }
+            | Self::BatchQueued { .. }
+            | Self::BatchDone { .. } => "documents",
         }
     }
 
@@ -225,6 +257,9 @@ impl Event {
         "content.budget_80",
         "content.budget_exhausted",
         "content.prompt_published",
+        "documents.queued",
+        "documents.batch_queued",
+        "documents.batch_done",
     ];
 
     /// The type as it stands on the wire, for example `auth.user_confirmed`.
@@ -249,6 +284,9 @@ impl Event {
             Self::BudgetLow { .. } => "content.budget_80",
             Self::BudgetExhausted { .. } => "content.budget_exhausted",
             Self::PromptPublished { .. } => "content.prompt_published",
+            Self::DocumentQueued { .. } => "documents.queued",
+            Self::BatchQueued { .. } => "documents.batch_queued",
+            Self::BatchDone { .. } => "documents.batch_done",
         }
     }
 }
@@ -288,6 +326,7 @@ mod tests {
         let document = Id::new(Uuid::from_u128(4));
         let file = Id::new(Uuid::from_u128(5));
         let content = Id::new(Uuid::from_u128(5));
+        let batch = Id::new(Uuid::from_u128(6));
         vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
@@ -352,6 +391,15 @@ mod tests {
                 version: 2,
                 label: "live".into(),
                 user,
+            },
+            Event::DocumentQueued { document },
+            Event::BatchQueued { batch, attempt: 1 },
+            Event::BatchDone {
+                batch,
+                attempt: 1,
+                ready: 99,
+                failed: 1,
+                cancelled: 0,
             },
         ]
     }

@@ -28,7 +28,7 @@ where
     E: Display,
     F: AsyncFn(Envelope) -> Result<(), E>,
 {
-    let Some(envelope) = parse(body)? else {
+    let Some(envelope) = event_of(body)? else {
         return Ok(());
     };
     let trace = envelope
@@ -50,7 +50,9 @@ pub(crate) fn events_of(batch: &serde_json::Value) -> Result<Vec<Envelope>, Stri
         .records
         .iter()
         .filter_map(|message| message.body.as_deref());
-    bodies.filter_map(|body| parse(body).transpose()).collect()
+    bodies
+        .filter_map(|body| event_of(body).transpose())
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -60,8 +62,12 @@ struct Notification {
     detail: serde_json::Value,
 }
 
-/// The event in a message; nothing if its type is unknown.
-fn parse(body: &str) -> Result<Option<Envelope>, String> {
+/// The event in a message; nothing if its type is unknown. For a consumer whose queue brings other messages
+/// too; any other uses [`events`].
+///
+/// # Errors
+/// What is wrong, if the message is no event.
+pub fn event_of(body: &str) -> Result<Option<Envelope>, String> {
     let notification: Notification =
         serde_json::from_str(body).map_err(|e| format!("not an event: {e}"))?;
     if !Event::is_known(&notification.detail_type) {

@@ -9,8 +9,8 @@ mod socket;
 mod stream;
 mod trigger;
 
-pub use events::events;
 pub(crate) use events::events_of;
+pub use events::{event_of, events};
 pub use http::http;
 pub use queue::{Delivery, queue};
 pub use schedule::{Tick, schedule};
