@@ -21,9 +21,11 @@ done
 rm -rf target/lambda
 cargo lambda build --release --locked --target "$arch-unknown-linux-gnu.$glibc" "${packages[@]}"
 
-# documents-api renders in a child process: its program lies beside it.
-mv target/lambda/documents-render/bootstrap target/lambda/documents-api/render
-rmdir target/lambda/documents-render
+# These functions render in a child process: its program lies beside them.
+for function in documents-api documents-worker; do
+    cp target/lambda/documents-render/bootstrap "target/lambda/$function/render"
+done
+rm -r target/lambda/documents-render
 
 # Every symbol version that a binary asks of the C library, against what Lambda has.
 for binary in target/lambda/*/*; do

@@ -21,7 +21,10 @@ use crate::{
 };
 
 /// Companion programs: the function's binary, the name in its package, the companion's binary.
-const COMPANIONS: [(&str, &str, &str); 1] = [("documents-api", "render", "documents-render")];
+const COMPANIONS: [(&str, &str, &str); 2] = [
+    ("documents-api", "render", "documents-render"),
+    ("documents-worker", "render", "documents-render"),
+];
 
 /// A package that lies ready.
 #[derive(Clone, Debug)]
@@ -171,13 +174,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_renderer_travels_with_the_function_that_starts_it() {
-        let names: Vec<_> = contents(&Layout::developer(), "documents-api")
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+    fn the_renderer_travels_with_the_functions_that_start_it() {
+        for function in ["documents-api", "documents-worker"] {
+            let names: Vec<_> = contents(&Layout::developer(), function)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
 
-        assert_eq!(names, ["bootstrap", "render"]);
+            assert_eq!(names, ["bootstrap", "render"], "{function}");
+        }
         assert_eq!(contents(&Layout::developer(), "users-api").len(), 1);
     }
 

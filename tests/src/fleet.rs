@@ -8,9 +8,10 @@ use auth::authorizer::{Authorizer, Question, Recent};
 use auth::jwks::KeySet;
 use auth::token::Verifier;
 use axum::Router;
-use content::stream::Worker;
 use content::{Content, Targets};
 use documents::Documents;
+use documents::batch::Batches;
+use documents::batch::worker::Told;
 use documents::renderer::Renderer;
 use domain::{Email, Envelope};
 use files::Files;
@@ -70,6 +71,8 @@ pub struct Fleet {
     pub content_table: Arc<MemoryTable>,
     /// The texts that are to be streamed.
     pub content_jobs: Arc<MemoryQueue>,
+    /// The orders of batches of documents.
+    pub document_jobs: Arc<MemoryQueue>,
     /// The event bus.
     pub bus: Arc<MemoryBus>,
     /// What is told while it happens.
@@ -85,6 +88,7 @@ pub struct Fleet {
     files: Arc<Files>,
     content: Arc<Content>,
     secrets: Arc<MemorySecrets>,
+    documents_worker: documents::batch::worker::Worker,
     authorizer: Authorizer,
     platform: Platform,
 }
@@ -150,13 +154,13 @@ impl Fleet {
             clock: clock.clone(),
             ids: ids.clone(),
         };
-        let documents = Documents {
+        let documents = Arc::new(Documents {
             table: documents_table.clone(),
             blobs: blobs.clone(),
             renderer: Renderer::new(renderer()),
             clock: clock.clone(),
             ids: ids.clone(),
-        };
+        });
         let files_blobs = MemoryBlobs::shared(clock.clone());
         let files = Files {
             table: files_table.clone(),
@@ -187,6 +191,16 @@ impl Fleet {
             clock.clone(),
             ids.clone(),
         ));
+        let document_jobs = MemoryQueue::shared();
+        let documents_worker = documents::batch::worker::Worker {
+            batches: Batches {
+                documents: documents.clone(),
+            },
+            jobs: document_jobs.clone(),
+            channels: channels.clone(),
+            assembly: blobs.clone(),
+            told: Told::default(),
+        };
         let tickets = || Tickets {
             table: channels_table.clone(),
             clock: clock.clone(),
@@ -220,11 +234,13 @@ impl Fleet {
             },
             auth: Arc::new(auth),
             users: Arc::new(users),
-            documents: Arc::new(documents),
             files: Arc::new(files),
             content: Arc::new(content),
             secrets,
             content_jobs: MemoryQueue::shared(),
+            documents,
+            documents_worker,
+            document_jobs,
             bus: MemoryBus::shared(),
             channels,
             sockets,
@@ -250,7 +266,7 @@ impl Fleet {
 
     /// Does the jobs of texts that are to be streamed, as `content-worker` does.
     pub async fn stream_content(&self) {
-        let worker = Worker {
+        let worker = content::stream::Worker {
             content: self.content.clone(),
             channels: self.channels.clone(),
         };
@@ -267,7 +283,9 @@ impl Fleet {
         [
             auth::api::routes(self.auth.clone(), &self.platform),
             users::api::routes(self.users.clone()),
-            documents::api::routes(self.documents.clone()),
+            documents::api::routes(self.documents.clone()).merge(documents::batch_api::routes(
+                self.documents_worker.batches.clone(),
+            )),
             files::api::routes(self.files.clone()),
             content::api::routes(self.content.clone(), self.content_jobs.clone()),
             notifications::api::routes(self.desk.clone()),
@@ -410,6 +428,28 @@ impl Fleet {
     pub async fn deliver(&self, events: &[Envelope]) {
         for event in events {
             self.users.on(event).await.expect("a consumer that works");
+            self.documents_worker
+                .react(event)
+                .await
+                .expect("a consumer that works");
+        }
+    }
+
+    /// Brings every event to whoever listens and every order to its worker, until nothing more happens.
+    pub async fn settle(&self) {
+        loop {
+            let events = self.publish().await;
+            let orders = self.document_jobs.drain();
+            if events.is_empty() && orders.is_empty() {
+                return;
+            }
+            self.deliver(&events).await;
+            for order in orders {
+                self.documents_worker
+                    .on(&order.body)
+                    .await
+                    .expect("a worker that works");
+            }
         }
     }
 }

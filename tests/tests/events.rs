@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use documents::batch::worker::Order;
 use journeys::Fleet;
 use journeys::template::Template;
+use runtime::serve::event_of;
 use runtime::testing::{Call, changes_of, events_of, socket_event_of};
 use serde_json::Value;
 
@@ -119,6 +121,27 @@ fn the_samples_of_the_files_worker_are_notices() {
         let notices = files::notice::parse(body).expect("a message of the store");
         assert_eq!(notices.len(), 1, "{}", path.display());
     }
+}
+
+#[test]
+fn the_samples_of_the_documents_worker_are_orders_and_events() {
+    let (mut orders, mut events) = (0, 0);
+    for (path, batch) in samples("documents-worker") {
+        for record in batch["Records"].as_array().expect("records") {
+            let body = record["body"].as_str().expect("a body");
+            if serde_json::from_str::<Order>(body).is_ok() {
+                orders += 1;
+            } else {
+                let event = event_of(body).expect("an event");
+                assert!(event.is_some(), "{}", path.display());
+                events += 1;
+            }
+        }
+    }
+    assert!(
+        orders >= 2 && events >= 2,
+        "{orders} orders, {events} events"
+    );
 }
 
 #[test]

@@ -226,6 +226,45 @@ async fn a_text_is_streamed_to_its_channel_within_a_budget_and_announced() {
 }
 
 #[tokio::test]
+async fn a_batch_is_made_by_its_events_and_orders() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let mut bad = invoice()["data"].clone();
+    bad["lines"][0]["quantity"] = json!(0);
+    let rows = vec![invoice()["data"].clone(), bad, invoice()["data"].clone()];
+    let new = json!({"template": "invoice", "format": "pdf", "rows": rows});
+
+    let taken = fleet.post("/v1/document-batches", Some(&ana), &new).await;
+    fleet.settle().await;
+
+    assert_eq!(taken.status.as_u16(), 202, "{:?}", taken.json());
+    let path = format!(
+        "/v1/document-batches/{}",
+        taken.json()["id"].as_str().unwrap()
+    );
+    let batch = fleet.get(&path, Some(&ana)).await.json();
+    assert_eq!(
+        [&batch["status"], &batch["ready"], &batch["failed"]],
+        [&json!("done"), &json!(2), &json!(1)]
+    );
+    let made = fleet
+        .get(&format!("{path}/documents"), Some(&ana))
+        .await
+        .json();
+    let document = format!("/v1/documents/{}", made["items"][1]["id"].as_str().unwrap());
+    assert_eq!(
+        fleet.get(&document, Some(&ana)).await.json()["status"],
+        "ready"
+    );
+    let link = batch["zip_url"].as_str().unwrap();
+    let file = fleet
+        .blobs
+        .follow(link, ports::clock::Clock::now(&*fleet.clock))
+        .unwrap();
+    assert!(file.blob.bytes.starts_with(b"PK"));
+}
+
+#[tokio::test]
 async fn a_signed_out_session_is_dead_within_five_seconds() {
     let fleet = Fleet::new();
     let ana = fleet.person("ana@example.com").await;

@@ -538,6 +538,54 @@ async fn a_prompt_is_published_a_voice_kept_and_a_text_made_or_honestly_refused(
 }
 
 #[tokio::test]
+async fn a_hundred_rows_become_documents_and_the_bad_one_an_error() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("lote").await;
+    let token = Some(ana.access.as_str());
+    let mut common = invoice()["data"].clone();
+    common.as_object_mut().unwrap().remove("number");
+    let mut rows: Vec<Value> = (0..100)
+        .map(|n| json!({"number": format!("2026-{n:03}")}))
+        .collect();
+    rows[57] = json!({"number": ""});
+    let new = json!({"template": "invoice", "format": "pdf", "common": common, "rows": rows});
+
+    let queued = cloud.post("/v1/document-batches", token, &new).await;
+
+    assert_eq!(queued.status, StatusCode::ACCEPTED, "{:?}", queued.body);
+    assert_eq!(
+        [&queued.body["status"], &queued.body["total"]],
+        [&json!("queued"), &json!(100)]
+    );
+    let path = format!(
+        "/v1/document-batches/{}",
+        queued.body["id"].as_str().unwrap()
+    );
+    let batch = cloud
+        .wait_for("archive", async || {
+            let batch = cloud.get(&path, token).await.body;
+            batch["zip_url"].is_string().then_some(batch)
+        })
+        .await;
+    assert_eq!(
+        [&batch["status"], &batch["ready"], &batch["failed"]],
+        [&json!("done"), &json!(99), &json!(1)]
+    );
+    let errors = cloud.get(&format!("{path}/errors"), token).await.body;
+    assert_eq!(errors["items"].as_array().unwrap().len(), 1);
+    assert_eq!(errors["items"][0]["pointer"], "/rows/57/number");
+    let made = cloud
+        .get(&format!("{path}/documents?limit=100"), token)
+        .await
+        .body;
+    assert_eq!(made["items"].as_array().unwrap().len(), 99);
+    let (status, zip) = cloud.follow(batch["zip_url"].as_str().unwrap()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(zip.starts_with(b"PK"));
+    assert!(zip.windows(5).filter(|window| *window == b"%PDF-").count() >= 99);
+}
+
+#[tokio::test]
 async fn a_ticket_opens_one_socket_that_answers() {
     let cloud = Cloud::running();
     let ana = cloud.person("socket").await;

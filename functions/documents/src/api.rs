@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::id::Document;
-use domain::{Id, Text};
+use domain::{Id, Locale, Text};
 use jiff::Timestamp;
 use ports::table::WriteError;
 use runtime::page::{self, Listed, PageParams};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::format::Format;
 use crate::job::TypesetError;
+use crate::queued::{Found, QueuedDocument};
 use crate::template::Template;
 use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner};
 
@@ -88,6 +89,94 @@ impl DocumentView {
     }
 }
 
+/// How far a document is that takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueuedStatus {
+    /// It will be made.
+    Queued,
+    /// It could not be made.
+    Failed,
+}
+
+/// A document that is still to be made, or could not be.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueuedView {
+    /// Its id.
+    #[schema(value_type = String, example = "doc_019a0000000070008000000000000000")]
+    pub id: Id<Document>,
+    /// How far it is.
+    pub status: QueuedStatus,
+    /// The template's name or id.
+    #[schema(example = "invoice")]
+    pub template: String,
+    /// The kind of file.
+    pub format: Format,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Why it could not be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<RefusalView>,
+}
+
+/// Why a document could not be made: what a problem would say.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RefusalView {
+    /// The kind of problem.
+    #[schema(example = "validation_failed")]
+    pub code: String,
+    /// Every place that is wrong.
+    pub errors: Vec<FaultView>,
+}
+
+/// One place that is wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FaultView {
+    /// JSON Pointer (RFC 6901) into the request's body.
+    #[schema(example = "/data/lines/0/quantity")]
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl QueuedView {
+    fn of(queued: QueuedDocument, locale: Locale) -> Self {
+        let error = queued.error.map(|refusal| RefusalView {
+            code: refusal.code,
+            errors: refusal
+                .faults
+                .into_iter()
+                .map(|fault| FaultView {
+                    detail: fault.detail(locale).to_owned(),
+                    pointer: fault.pointer,
+                })
+                .collect(),
+        });
+        Self {
+            id: queued.id,
+            status: match error {
+                None => QueuedStatus::Queued,
+                Some(_) => QueuedStatus::Failed,
+            },
+            template: queued.template,
+            format: queued.format,
+            created_at: queued.created_at,
+            error,
+        }
+    }
+}
+
+/// A document, ready or not.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum DocumentAnswer {
+    /// It is ready.
+    Ready(DocumentView),
+    /// It is not.
+    Queued(QueuedView),
+}
+
 /// A fresh link.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DownloadView {
@@ -140,11 +229,16 @@ impl TemplateSummary {
     }
 }
 
-/// Makes a document and answers when it is ready.
+/// Makes a document and answers when it is ready, or after two seconds that it will be: then ask for it
+/// again, or listen on the channel `doc:` and its id.
 #[utoipa::path(
     post, path = "/v1/documents", tag = "documents",
     request_body = NewDocument,
-    responses((status = 201, body = DocumentView), Refusals),
+    responses(
+        (status = 201, body = DocumentView),
+        (status = 202, description = "It takes longer, and will be ready later", body = QueuedView),
+        Refusals,
+    ),
     security(("token" = ["documents:create"])),
 )]
 async fn create(
@@ -153,15 +247,29 @@ async fn create(
     context: Context,
     seed: Seed,
     Json(new): Json<NewDocument>,
-) -> Result<(StatusCode, axum::Json<DocumentView>), Problem> {
+) -> Result<(StatusCode, axum::Json<DocumentAnswer>), Problem> {
     let trace = Some(context.trace.to_string());
-    let record = documents
-        .create(&Owner::from(&*caller), seed.id(), new, trace)
+    let found = documents
+        .create_or_queue(&Owner::from(&*caller), seed.id(), new, trace)
         .await?;
-    Ok((
-        StatusCode::CREATED,
-        axum::Json(linked(&documents, &caller, record).await?),
-    ))
+    let status = match found {
+        Found::Ready(_) => StatusCode::CREATED,
+        Found::Queued(_) => StatusCode::ACCEPTED,
+    };
+    let answer = answer(&documents, &caller, found, context.locale).await?;
+    Ok((status, axum::Json(answer)))
+}
+
+async fn answer(
+    documents: &Documents,
+    caller: &Caller,
+    found: Found,
+    locale: Locale,
+) -> Result<DocumentAnswer, Problem> {
+    Ok(match found {
+        Found::Ready(record) => DocumentAnswer::Ready(linked(documents, caller, *record).await?),
+        Found::Queued(queued) => DocumentAnswer::Queued(QueuedView::of(queued, locale)),
+    })
 }
 
 async fn linked(
@@ -197,20 +305,22 @@ async fn list(
     }))
 }
 
-/// A document, with a fresh link to its file.
+/// A document, with a fresh link to its file once it is ready.
 #[utoipa::path(
     get, path = "/v1/documents/{id}", tag = "documents",
     params(("id" = String, Path, description = "The document's id")),
-    responses((status = 200, body = DocumentView), Refusals),
+    responses((status = 200, body = DocumentAnswer), Refusals),
     security(("token" = ["documents:read"])),
 )]
 async fn get(
     State(documents): State<Arc<Documents>>,
     caller: Caller,
+    context: Context,
     Path(id): Path<Id<Document>>,
-) -> Result<axum::Json<DocumentView>, Problem> {
-    let record = documents.get(&caller, id).await?;
-    Ok(axum::Json(linked(&documents, &caller, record).await?))
+) -> Result<axum::Json<DocumentAnswer>, Problem> {
+    let found = documents.look(caller.organisation, id).await?;
+    let answer = answer(&documents, &caller, found, context.locale).await?;
+    Ok(axum::Json(answer))
 }
 
 /// Deletes a document and its file. Links that were handed out lead nowhere from then on.

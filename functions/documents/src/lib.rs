@@ -14,12 +14,16 @@
 //! caller, so another tenant's id names nothing.
 
 pub mod api;
+pub mod batch;
+pub mod batch_api;
 pub mod check;
 pub mod format;
 pub mod iban;
 pub mod invoice;
 pub mod job;
 pub mod layout;
+pub mod queued;
+pub mod refusal;
 pub mod renderer;
 pub mod template;
 pub mod typeset;
@@ -119,6 +123,12 @@ pub struct DocumentRecord {
     pub bytes: u64,
     /// SHA-256 of the file in lower-case hexadecimal.
     pub sha256: String,
+    /// CRC-32 of the file, which an archive asks for; rows of before batches have none.
+    #[serde(default)]
+    pub crc32: u32,
+    /// Which row of which batch it was made from, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<batch::Place>,
     /// Who asked for it.
     pub created_by: Id<User>,
     /// When.
@@ -231,6 +241,8 @@ impl Documents {
             pages: Some(made.pages),
             bytes: made.pdf.len() as u64,
             sha256: made.sha256,
+            crc32: crc32fast::hash(&made.pdf),
+            batch: None,
             created_by: owner.user,
             created_at: self.clock.now(),
         };
@@ -278,7 +290,12 @@ impl Documents {
         }
     }
 
-    fn event(&self, org: Id<Organisation>, event: Event, trace: Option<String>) -> Write {
+    pub(crate) fn event(
+        &self,
+        org: Id<Organisation>,
+        event: Event,
+        trace: Option<String>,
+    ) -> Write {
         announce(
             &*self.ids,
             self.clock.now(),
@@ -370,11 +387,12 @@ impl Documents {
         let record = self.get(caller, id).await?;
         self.blobs.delete(&file_key(org, &record)).await?;
         let event = self.event(org, Event::DocumentDeleted { document: id }, trace);
-        match self
-            .table
-            .write(vec![Write::Delete(row_key(org, id), If::Present), event])
-            .await
-        {
+        let mut parts = vec![Write::Delete(row_key(org, id), If::Present), event];
+        // Its batch lists it no longer, and no archive that is still to be made looks for its file.
+        parts.extend(record.batch.map(|place| {
+            Write::Delete(batch::document_key(org, place.batch, place.row), If::Always)
+        }));
+        match self.table.write(parts).await {
             Ok(()) => Ok(()),
             // Somebody else deleted it in the meantime.
             Err(WriteError::Condition(_)) => Err(DocumentsError::NotFound),
@@ -392,7 +410,12 @@ pub fn row_key(org: Id<Organisation>, id: Id<Document>) -> Key {
 
 /// Where a document's file stands.
 pub fn file_key(org: Id<Organisation>, record: &DocumentRecord) -> String {
-    format!("{org}/{}.{}", record.id, record.format.name())
+    file_of(org, record.id, record.format)
+}
+
+/// Where the file of a document of this id and kind stands.
+pub fn file_of(org: Id<Organisation>, id: Id<Document>, format: Format) -> String {
+    format!("{org}/{id}.{}", format.name())
 }
 
 /// The job of checked data. Name and date of the file come from the data alone, so that the same input

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clap::Parser;
-use documents::{check::check, job_of, renderer::Renderer, template::Template};
+use documents::{job_of, layout::Layout, renderer::Renderer, template::Template};
 use fleet::{
     Failure, Outcome,
     console::{note, say},
@@ -29,7 +29,7 @@ struct Options {
 }
 
 /// Every function with the variables that its start demands.
-const FUNCTIONS: [(&str, &[(&str, &str)]); 8] = [
+const FUNCTIONS: [(&str, &[(&str, &str)]); 9] = [
     (
         "auth-api",
         &[
@@ -73,6 +73,17 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 8] = [
             ("DOCUMENTS_TABLE", "bench"),
             ("DOCUMENTS_BUCKET", "bench"),
             ("REQUESTS_TABLE", "bench"),
+            ("RENDERER", "documents-render"),
+        ],
+    ),
+    (
+        "documents-worker",
+        &[
+            ("DOCUMENTS_TABLE", "bench"),
+            ("DOCUMENTS_BUCKET", "bench"),
+            ("DOCUMENT_JOBS_URL", "http://127.0.0.1:9/jobs"),
+            ("CHANNELS_TABLE", "bench"),
+            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
             ("RENDERER", "documents-render"),
         ],
     ),
@@ -186,9 +197,11 @@ fn platform(binaries: &Path, runs: usize) -> Outcome {
 /// The invoice, from the request's data to the octets of the PDF, through the child process.
 async fn invoice(binaries: &Path, runs: usize) -> Outcome {
     let [_, sample] = Template::Invoice.samples();
-    let checked = check(Template::Invoice, sample)
+    let layout = Layout::BuiltIn(Template::Invoice);
+    let checked = layout
+        .check(sample)
         .map_err(|faults| Failure::new(format!("the sample has {} faults", faults.len())))?;
-    let job = job_of(Template::Invoice, checked);
+    let job = job_of(&layout, checked);
     let renderer = Renderer::new(binaries.join("documents-render"));
     let mut taken = Vec::new();
     let first = Instant::now();

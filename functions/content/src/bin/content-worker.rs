@@ -37,5 +37,6 @@ async fn main() -> Result<(), runtime::Error> {
         environment.require("SOCKET_ENDPOINT")?,
     );
     let worker = Worker { content, channels };
-    runtime::serve::queue(async |delivery: Delivery| worker.on(&delivery.body).await).await
+    runtime::serve::queue(async |delivery: Delivery| Box::pin(worker.on(&delivery.body)).await)
+        .await
 }

@@ -1,10 +1,11 @@
-//! `/v1/documents` and `/v1/document-templates`.
+//! `/v1/documents`, `/v1/document-templates` and `/v1/document-batches`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use documents::batch::Batches;
 use documents::renderer::Renderer;
-use documents::{Documents, api};
+use documents::{Documents, api, batch_api};
 use ports::clock::SystemClock;
 use ports::ids::RandomIds;
 use runtime::{Api, Platform};
@@ -30,5 +31,9 @@ async fn main() -> Result<(), runtime::Error> {
         clock,
         ids,
     };
-    runtime::serve::http(Api::new(api::routes(documents), platform)?).await
+    let batches = Batches {
+        documents: documents.clone(),
+    };
+    let routes = api::routes(documents).merge(batch_api::routes(batches));
+    runtime::serve::http(Api::new(routes, platform)?).await
 }

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use documents::batch::Batches;
 use documents::renderer::Renderer;
 use documents::template::Template;
-use documents::{Documents, api};
+use documents::{Documents, api, batch_api};
 use http_body_util::BodyExt;
 use lambda_http::RequestExt;
 use lambda_http::http::{HeaderMap, Request, StatusCode};
@@ -66,7 +67,12 @@ impl Function {
             clock: clock.clone(),
             ids,
         };
-        let api = Api::new(api::routes(Arc::new(documents)), platform).unwrap();
+        let documents = Arc::new(documents);
+        let batches = Batches {
+            documents: documents.clone(),
+        };
+        let routes = api::routes(documents).merge(batch_api::routes(batches));
+        let api = Api::new(routes, platform).unwrap();
         Self {
             router: api.router(),
             table,

@@ -131,7 +131,11 @@ impl Assembly for MemoryBlobs {
     async fn finish(&self, key: &str, upload: &str, tags: &[String]) -> Result<(), PortError> {
         let ending = self.faults.enter()?;
         let mut state = self.lock();
-        match state.assemblies.get(upload).filter(|begun| begun.key == key) {
+        match state
+            .assemblies
+            .get(upload)
+            .filter(|begun| begun.key == key)
+        {
             Some(begun) => {
                 let file = begun.whole(tags)?;
                 state.files.insert(key.to_owned(), file);

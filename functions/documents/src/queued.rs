@@ -1,0 +1,206 @@
+//! Documents that take longer than a caller waits: kept with their data, made by the worker, and until then
+//! found under the id that they will have.
+//!
+//! | table row | pk | sk |
+//! |---|---|---|
+//! | a document that is to be made, or could not be | `org_…` | `document-queued#doc_…` |
+
+use std::time::Duration;
+
+use domain::id::{Document, Organisation, User};
+use domain::{Event, Id};
+use jiff::Timestamp;
+use ports::PortError;
+use ports::blobs::Blob;
+use ports::table::{If, Item, Key, Write, WriteError};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::format::Format;
+use crate::refusal::Refusal;
+use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner};
+
+/// How long a caller waits for a document.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The row of a document that is to be made, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedDocument {
+    /// Its id.
+    pub id: Id<Document>,
+    /// The template's name or id.
+    pub template: String,
+    /// The kind of file.
+    pub format: Format,
+    /// Who asked for it.
+    pub created_by: Id<User>,
+    /// When.
+    pub created_at: Timestamp,
+    /// Why it could not be made, if it could not.
+    pub error: Option<Refusal>,
+}
+
+/// What there is of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// All of it.
+    Ready(Box<DocumentRecord>),
+    /// It is to be made, or could not be.
+    Queued(QueuedDocument),
+}
+
+impl Documents {
+    /// Makes a document at once if that takes no longer than [`PATIENCE`], else leaves it to the worker.
+    ///
+    /// # Errors
+    /// As [`Documents::create`].
+    pub async fn create_or_queue(
+        &self,
+        owner: &Owner,
+        id: Id<Document>,
+        new: NewDocument,
+        trace: Option<String>,
+    ) -> Result<Found, DocumentsError> {
+        let at_once = self.create(owner, id, new.clone(), trace.clone());
+        match tokio::time::timeout(PATIENCE, at_once).await {
+            Ok(made) => Ok(Found::Ready(Box::new(made?))),
+            Err(_) => self.queue(owner, id, new, trace).await,
+        }
+    }
+
+    async fn queue(
+        &self,
+        owner: &Owner,
+        id: Id<Document>,
+        new: NewDocument,
+        trace: Option<String>,
+    ) -> Result<Found, DocumentsError> {
+        let file = Blob {
+            bytes: new.data.to_string().into_bytes(),
+            content_type: "application/json".to_owned(),
+        };
+        self.blobs.put(&data_key(owner.org, id), file).await?;
+        let queued = QueuedDocument {
+            id,
+            template: new.template,
+            format: new.format,
+            created_by: owner.user,
+            created_at: self.clock.now(),
+            error: None,
+        };
+        let parts = vec![
+            // What was made in the last moment needs no worker.
+            Write::Check(crate::row_key(owner.org, id), If::Absent),
+            Write::Put(Item::new(queued_key(owner.org, id), &queued), If::Absent),
+            self.event(owner.org, Event::DocumentQueued { document: id }, trace),
+        ];
+        match self.table.write(parts).await {
+            Ok(()) => Ok(Found::Queued(queued)),
+            Err(error) => match self.look(owner.org, id).await {
+                Err(DocumentsError::NotFound) => Err(error.into()),
+                found => found,
+            },
+        }
+    }
+
+    /// What there is of a document.
+    ///
+    /// # Errors
+    /// [`DocumentsError::NotFound`], or a port's failure.
+    pub async fn look(
+        &self,
+        org: Id<Organisation>,
+        id: Id<Document>,
+    ) -> Result<Found, DocumentsError> {
+        if let Some(record) = self.find(org, id).await? {
+            return Ok(Found::Ready(Box::new(record)));
+        }
+        match self.table.get(&queued_key(org, id)).await? {
+            Some(row) => Ok(Found::Queued(row.parse()?)),
+            // It may have become ready between the two questions.
+            None => match self.find(org, id).await? {
+                Some(record) => Ok(Found::Ready(Box::new(record))),
+                None => Err(DocumentsError::NotFound),
+            },
+        }
+    }
+
+    /// Makes a document that was queued, if nobody has. What is wrong with it becomes its error; nothing
+    /// comes back if there was nothing to do.
+    ///
+    /// # Errors
+    /// What may pass.
+    pub async fn make_queued(
+        &self,
+        org: Id<Organisation>,
+        id: Id<Document>,
+        trace: Option<String>,
+    ) -> Result<Option<Found>, DocumentsError> {
+        let Some(row) = self.table.get(&queued_key(org, id)).await? else {
+            return Ok(None);
+        };
+        let queued: QueuedDocument = row.parse()?;
+        if queued.error.is_some() {
+            return Ok(None);
+        }
+        let (found, parts) = match self.try_queued(org, &queued).await {
+            Ok(record) => {
+                let mut parts = self.parts(org, &record, trace);
+                parts.push(Write::Delete(row.key.clone(), If::VersionIs(row.version)));
+                (Found::Ready(Box::new(record)), parts)
+            }
+            Err(error @ (DocumentsError::Port(_) | DocumentsError::Write(_))) => return Err(error),
+            Err(error) => {
+                let failed = QueuedDocument {
+                    error: Some(Refusal::of(error)),
+                    ..queued
+                };
+                let put = Write::Put(row.next(&failed), If::VersionIs(row.version));
+                (Found::Queued(failed), vec![put])
+            }
+        };
+        match self.table.write(parts).await {
+            Ok(()) => {
+                self.blobs.delete(&data_key(org, id)).await?;
+                Ok(Some(found))
+            }
+            // Somebody else was faster, and its outcome is the same.
+            Err(WriteError::Condition(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn try_queued(
+        &self,
+        org: Id<Organisation>,
+        queued: &QueuedDocument,
+    ) -> Result<DocumentRecord, DocumentsError> {
+        let owner = Owner {
+            org,
+            user: queued.created_by,
+        };
+        let lost = || PortError::Refused {
+            port: ports::Port::Blobs,
+            cause: "the data of a queued document is gone".to_owned(),
+        };
+        let file = self
+            .blobs
+            .get(&data_key(org, queued.id))
+            .await?
+            .ok_or_else(lost)?;
+        let data: Value = serde_json::from_slice(&file.bytes).map_err(|_| lost())?;
+        let layout = self.layout(org, &queued.template).await?;
+        self.make(&owner, queued.id, &layout, data, queued.format)
+            .await
+    }
+}
+
+fn queued_key(org: Id<Organisation>, id: Id<Document>) -> Key {
+    Key::new(org, format!("document-queued#{id}"))
+}
+
+/// The data of a document that is to be made: under the prefix of the rows of batches, because it is
+/// forgotten by the same rule if nobody deletes it.
+fn data_key(org: Id<Organisation>, id: Id<Document>) -> String {
+    format!("batch-inputs/{org}/{id}.json")
+}
