@@ -319,3 +319,19 @@ pub fn invoice() -> Value {
     let sample = include_str!("../../functions/documents/templates/invoice/samples/es.json");
     json!({"template": "invoice", "format": "pdf", "data": serde_json::from_str::<Value>(sample).expect("a sample")})
 }
+
+/// A small template of an organisation's own; its data is a number.
+pub fn own_template() -> Value {
+    json!({
+        "name": "Albarán",
+        "schema": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["number"],
+            "properties": { "number": { "type": "string", "maxLength": 20 } },
+        },
+        "source": "#set document(title: \"Albarán\")\n#set text(lang: \"es\")\n= Albarán #data.number\n",
+        "samples": [{ "number": "A-1" }],
+    })
+}

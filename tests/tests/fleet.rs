@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{OrganisationRole, PlatformRole};
-use journeys::cloud::invoice;
+use journeys::cloud::{invoice, own_template};
 use journeys::{Fleet, access};
 use ports::channels::{Channel, Channels, Frame};
 use ports::faults::Fault;
@@ -361,4 +361,53 @@ async fn what_is_told_reaches_its_organisation_and_a_reconnection_loses_nothing(
         .collect();
     assert_eq!(texts, ["uno", "dos", "tres"]);
     assert_eq!(fleet.heard("eve-1"), [Value::Null; 0]);
+}
+
+#[tokio::test]
+async fn an_organisation_makes_documents_with_a_template_of_its_own() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let eva = fleet.person("eva@example.com").await;
+    for person in [&ana, &eva] {
+        fleet.get("/v1/users/me", Some(person)).await;
+    }
+    fleet.publish().await;
+
+    let made = fleet
+        .post("/v1/document-templates", Some(&ana), &own_template())
+        .await;
+    assert_eq!(made.status.as_u16(), 201, "{:?}", made.json());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let live = format!("/v1/document-templates/{id}/aliases/live");
+    let published = fleet
+        .send(
+            Call::new("PUT", &live)
+                .json(&json!({ "version": 1 }))
+                .header("authorization", &ana.bearer()),
+        )
+        .await;
+    let order = json!({ "template": id, "data": { "number": "A-1" } });
+    let document = fleet.post("/v1/documents", Some(&ana), &order).await;
+    let stranger = fleet.post("/v1/documents", Some(&eva), &order).await;
+
+    assert_eq!(
+        (published.status.as_u16(), &published.json()["live"]),
+        (200, &json!(1))
+    );
+    assert_eq!(document.status.as_u16(), 201, "{:?}", document.json());
+    assert_eq!(stranger.json()["errors"][0]["pointer"], "/template");
+    let names: Vec<&str> = fleet
+        .publish()
+        .await
+        .iter()
+        .map(|envelope| envelope.event.name())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "documents.template_version_added",
+            "documents.template_published",
+            "documents.rendered",
+        ]
+    );
 }

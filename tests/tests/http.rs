@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journeys::cloud::{Cloud, Socket, invoice};
+use journeys::cloud::{Cloud, Socket, invoice, own_template};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -630,4 +630,69 @@ async fn nobody_gets_a_ticket_without_a_token() {
     let refused = cloud.post("/v1/ws/tickets", None, &json!({})).await;
 
     assert_eq!(refused.refusal(), (401, "token_missing"));
+}
+
+#[tokio::test]
+async fn an_organisation_makes_documents_with_a_template_of_its_own() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("plantilla").await;
+    let token = Some(ana.access.as_str());
+
+    let mut hostile = own_template();
+    hostile["source"] = json!("#let n = 1\n#while n > 0 { n += 1 }");
+    let refused = cloud.post("/v1/document-templates", token, &hostile).await;
+    let made = cloud
+        .post("/v1/document-templates", token, &own_template())
+        .await;
+    let id = made.body["id"].as_str().unwrap_or_default();
+    let live = cloud
+        .request(
+            Method::PUT,
+            &format!("/v1/document-templates/{id}/aliases/live"),
+        )
+        .bearer_auth(&ana.access)
+        .json(&json!({ "version": 1 }))
+        .send()
+        .await
+        .unwrap();
+    let order = json!({ "template": id, "data": { "number": "A-1" } });
+    let document = cloud.post("/v1/documents", token, &order).await;
+
+    assert_eq!(
+        (refused.status, &refused.body["errors"][0]["pointer"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("/source"))
+    );
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    assert_eq!(live.status(), StatusCode::OK);
+    assert_eq!(document.status, StatusCode::CREATED, "{:?}", document.body);
+    let (status, pdf) = cloud
+        .follow(document.body["download_url"].as_str().unwrap())
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(pdf.starts_with(b"%PDF-"));
+}
+
+#[tokio::test]
+async fn an_invoice_is_had_in_every_format() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("formatos").await;
+    for (format, start) in [
+        ("pdf", "%PDF-"),
+        ("docx", "PK"),
+        ("xlsx", "PK"),
+        ("html", "<!DOCTYPE"),
+    ] {
+        let mut order = invoice();
+        order["format"] = json!(format);
+
+        let made = cloud.post("/v1/documents", Some(&ana.access), &order).await;
+
+        assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+        assert_eq!(made.body["format"], format);
+        let (status, file) = cloud
+            .follow(made.body["download_url"].as_str().unwrap())
+            .await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(file.starts_with(start.as_bytes()), "{format}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The routes of documents and of the templates that they are made from.
 
+mod templates;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,15 +14,16 @@ use runtime::page::{self, Listed, PageParams};
 use runtime::problem::{self, Code, FieldError, Problem};
 use runtime::{Caller, Context, Json, Path, Query, Refusals, Seed};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::check::Fault;
 use crate::format::Format;
 use crate::job::TypesetError;
+use crate::layout::no_such_format;
+use crate::own::{MOST_VERSIONS, Refusal, intake};
 use crate::queued::{Found, QueuedDocument};
-use crate::template::Template;
 use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner};
 
 /// The routes over these use cases.
@@ -29,8 +32,7 @@ pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
         .routes(routes!(create, list))
         .routes(routes!(get, delete))
         .routes(routes!(download))
-        .routes(routes!(list_templates))
-        .routes(routes!(get_template))
+        .merge(templates::routes())
         .with_state(documents)
 }
 
@@ -187,48 +189,6 @@ pub struct DownloadView {
     pub expires_at: Timestamp,
 }
 
-/// A template, as lists show it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct TemplateSummary {
-    /// Its id; that of a built-in template is its name.
-    #[schema(example = "invoice")]
-    pub id: String,
-    /// Its name.
-    #[schema(example = "invoice")]
-    pub name: String,
-    /// Whether it is part of the fleet.
-    pub builtin: bool,
-    /// The version that new documents are made with.
-    pub live: Option<u32>,
-}
-
-/// A template with what its data must look like.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct TemplateView {
-    /// Its names.
-    #[serde(flatten)]
-    pub summary: TemplateSummary,
-    /// JSON Schema 2020-12 of `data`.
-    #[schema(value_type = Object)]
-    pub schema: Value,
-    /// Data that it accepts, in Spanish and in English.
-    #[schema(value_type = Vec<Object>)]
-    pub samples: Vec<Value>,
-}
-
-impl TemplateSummary {
-    /// A built-in template changes only with the fleet, so its version is always the first.
-    fn of(template: Template) -> Self {
-        let name = template.name().to_owned();
-        Self {
-            id: name.clone(),
-            name,
-            builtin: true,
-            live: Some(1),
-        }
-    }
-}
-
 /// Makes a document and answers when it is ready, or after two seconds that it will be: then ask for it
 /// again, or listen on the channel `doc:` and its id.
 #[utoipa::path(
@@ -362,36 +322,6 @@ async fn download(
     }))
 }
 
-/// The templates that documents can be made from.
-#[utoipa::path(
-    get, path = "/v1/document-templates", tag = "documents",
-    responses((status = 200, body = Listed<TemplateSummary>), Refusals),
-    security(("token" = ["templates:read"])),
-)]
-async fn list_templates() -> axum::Json<Listed<TemplateSummary>> {
-    let items = Template::ALL.into_iter().map(TemplateSummary::of).collect();
-    axum::Json(Listed {
-        items,
-        next_cursor: None,
-    })
-}
-
-/// A template: the schema of its data, and samples to begin with.
-#[utoipa::path(
-    get, path = "/v1/document-templates/{id}", tag = "documents",
-    params(("id" = String, Path, description = "The name of a built-in template")),
-    responses((status = 200, body = TemplateView), Refusals),
-    security(("token" = ["templates:read"])),
-)]
-async fn get_template(Path(name): Path<String>) -> Result<axum::Json<TemplateView>, Problem> {
-    let template = Template::named(&name).ok_or_else(|| Problem::new(&problem::NOT_FOUND))?;
-    Ok(axum::Json(TemplateView {
-        summary: TemplateSummary::of(template),
-        schema: template.schema().clone(),
-        samples: template.samples().into(),
-    }))
-}
-
 /// The document has more pages or octets than a document may have.
 pub static DOCUMENT_TOO_LARGE: Code = Code {
     code: "document_too_large",
@@ -399,6 +329,36 @@ pub static DOCUMENT_TOO_LARGE: Code = Code {
     title: Text::fixed(
         "El documento sería demasiado grande",
         "The document would be too large",
+    ),
+};
+
+/// An organisation's template is wrong, or does not become a document with this data.
+pub static TEMPLATE_REFUSED: Code = Code {
+    code: "template_refused",
+    status: 422,
+    title: Text::fixed(
+        "La plantilla no produce un documento",
+        "The template does not become a document",
+    ),
+};
+
+/// An organisation's template takes longer than one may.
+pub static TEMPLATE_TOO_SLOW: Code = Code {
+    code: "template_too_slow",
+    status: 422,
+    title: Text::fixed(
+        "La plantilla tarda demasiado",
+        "The template takes too long",
+    ),
+};
+
+/// A template has as many versions as one may have.
+pub static TOO_MANY_VERSIONS: Code = Code {
+    code: "too_many_versions",
+    status: 409,
+    title: Text::fixed(
+        "La plantilla tiene demasiadas versiones",
+        "The template has too many versions",
     ),
 };
 
@@ -410,22 +370,22 @@ impl From<DocumentsError> for Problem {
                 Text::fixed("Esta plantilla no existe", "There is no such template"),
             ),
             DocumentsError::UnsupportedFormat(format) => {
-                let name = format.name();
-                Self::new(&problem::VALIDATION_FAILED).field(
-                    "/format",
-                    Text::with(
-                        format!("Esta plantilla no se puede emitir como {name}"),
-                        format!("This template cannot be made as {name}"),
-                    ),
-                )
+                Self::new(&problem::VALIDATION_FAILED).field("/format", no_such_format(format))
             }
-            DocumentsError::Unfit(faults) => {
-                let errors = faults.into_iter().map(|f| FieldError {
-                    pointer: f.pointer,
-                    detail: f.detail,
-                });
-                Self::new(&problem::VALIDATION_FAILED).fields(errors.collect())
-            }
+            DocumentsError::Unfit(faults) => invalid(&problem::VALIDATION_FAILED, faults),
+            DocumentsError::BadTemplate(refusal, faults) => invalid(code_of(&refusal), faults),
+            DocumentsError::TooManyVersions => Self::new(&TOO_MANY_VERSIONS).detail(Text::with(
+                format!("Tiene {MOST_VERSIONS}, el máximo"),
+                format!("It has {MOST_VERSIONS}, the most there can be"),
+            )),
+            DocumentsError::UnknownVersion => Self::new(&problem::VALIDATION_FAILED).field(
+                "/version",
+                Text::fixed(
+                    "La plantilla no tiene esta versión",
+                    "The template has no such version",
+                ),
+            ),
+            DocumentsError::OwnTemplate(error) => own_problem(error),
             DocumentsError::NotFound => Self::new(&problem::NOT_FOUND),
             DocumentsError::Typeset(error) => typeset_problem(error),
             DocumentsError::Write(WriteError::Port(error)) | DocumentsError::Port(error) => {
@@ -439,21 +399,51 @@ impl From<DocumentsError> for Problem {
     }
 }
 
+fn invalid(code: &'static Code, faults: Vec<Fault>) -> Problem {
+    let errors = faults.into_iter().map(|fault| FieldError {
+        pointer: fault.pointer,
+        detail: fault.detail,
+    });
+    Problem::new(code).fields(errors.collect())
+}
+
+fn code_of(refusal: &Refusal) -> &'static Code {
+    match refusal {
+        Refusal::Invalid => &problem::VALIDATION_FAILED,
+        Refusal::Source => &TEMPLATE_REFUSED,
+        Refusal::Slow => &TEMPLATE_TOO_SLOW,
+    }
+}
+
+/// An organisation's template that does not become a document: its author has to see to it, so the
+/// answer says as much as there is to say.
+fn own_problem(error: TypesetError) -> Problem {
+    match error {
+        TypesetError::TimedOut => {
+            Problem::new(&TEMPLATE_TOO_SLOW).field("/template", intake::too_slow())
+        }
+        TypesetError::Aborted => {
+            Problem::new(&TEMPLATE_REFUSED).field("/template", intake::too_hungry())
+        }
+        TypesetError::Refused { message, place } => Problem::new(&TEMPLATE_REFUSED)
+            .field("/template", intake::source_detail(&message, place)),
+        other => typeset_problem(other),
+    }
+}
+
+/// Said of a character that no font shows.
+pub(crate) fn unprintable(character: char) -> Text {
+    let code = u32::from(character);
+    Text::with(
+        format!("Contiene un carácter que no se puede imprimir: {character} (U+{code:04X})"),
+        format!("Contains a character that cannot be printed: {character} (U+{code:04X})"),
+    )
+}
+
 fn typeset_problem(error: TypesetError) -> Problem {
     match error {
         TypesetError::MissingGlyph { pointer, character } => {
-            let code = u32::from(character);
-            Problem::new(&problem::VALIDATION_FAILED).field(
-                pointer,
-                Text::with(
-                    format!(
-                        "Contiene un carácter que no se puede imprimir: {character} (U+{code:04X})"
-                    ),
-                    format!(
-                        "Contains a character that cannot be printed: {character} (U+{code:04X})"
-                    ),
-                ),
-            )
+            Problem::new(&problem::VALIDATION_FAILED).field(pointer, unprintable(character))
         }
         TypesetError::TooManyPages { pages, limit } => {
             Problem::new(&DOCUMENT_TOO_LARGE).detail(Text::with(
@@ -468,13 +458,15 @@ fn typeset_problem(error: TypesetError) -> Problem {
             ))
         }
         TypesetError::TimedOut => Problem::new(&problem::TIMED_OUT),
-        error @ TypesetError::Crashed { .. } => {
+        error @ (TypesetError::Crashed { .. } | TypesetError::Aborted) => {
             tracing::error!(%error, "the renderer crashed");
             Problem::new(&problem::UNAVAILABLE).retry_after(1)
         }
-        TypesetError::Refused { .. } => {
-            // What the compiler says may quote the data, so it is not logged.
-            tracing::error!("a built-in template refused data that fits its schema");
+        TypesetError::Refused { .. }
+        | TypesetError::BadSchema { .. }
+        | TypesetError::Unfit { .. } => {
+            // What the compiler says may quote a template, so it is not logged.
+            tracing::error!("a template that was checked refused data that fits its schema");
             Problem::new(&problem::INTERNAL_ERROR)
         }
     }

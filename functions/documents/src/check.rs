@@ -2,8 +2,8 @@
 //! fails is named, not only the first.
 
 mod meaning;
-mod schema;
-mod text;
+pub mod schema;
+pub(crate) mod text;
 
 use domain::Text;
 use serde_json::Value;
@@ -18,6 +18,15 @@ pub struct Fault {
     pub pointer: String,
     /// What is wrong there.
     pub detail: Text,
+}
+
+impl From<crate::job::Unfitting> for Fault {
+    fn from(unfitting: crate::job::Unfitting) -> Self {
+        Self {
+            pointer: unfitting.pointer,
+            detail: unfitting.detail.into(),
+        }
+    }
 }
 
 /// Data that fits, with what the engine worked out from it.
@@ -46,6 +55,15 @@ pub fn check(template: Template, mut data: Value) -> Result<Checked, Vec<Fault>>
         Template::Report => no_fault(meaning::report(&data)).map(|()| Value::Null)?,
     };
     Ok(Checked { data, computed })
+}
+
+/// What can be said of data before its schema is asked: the same for every template.
+///
+/// # Errors
+/// The faults, at least one.
+pub fn prepare(mut data: Value) -> Result<Value, Vec<Fault>> {
+    whole_numbers(&mut data);
+    no_fault(text::faults(&data)).map(|()| data)
 }
 
 fn invoice(data: &Value) -> Result<Value, Vec<Fault>> {
@@ -87,7 +105,7 @@ fn no_fault(faults: Vec<Fault>) -> Result<(), Vec<Fault>> {
 }
 
 /// The pointer of a member or an element below another pointer.
-fn below(pointer: &str, token: &str) -> String {
+pub(crate) fn below(pointer: &str, token: &str) -> String {
     format!("{pointer}/{}", token.replace('~', "~0").replace('/', "~1"))
 }
 

@@ -2,10 +2,12 @@
 
 use std::io;
 
+use domain::{Locale, Text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::format::Format;
 use crate::template::Template;
 
 /// One document to make. The same job gives the same bytes, in any process.
@@ -13,7 +15,11 @@ use crate::template::Template;
 pub struct Job {
     /// What lays it out.
     pub source: Source,
-    /// What the client sent, already checked; the template reads it as data, never as markup.
+    /// What is to come of it.
+    pub output: Output,
+    /// What the client sent; the template reads it as data, never as markup. That of a built-in template is
+    /// checked before it comes here, that of another one here, because its schema may be as hostile as
+    /// its source.
     pub data: Value,
     /// What the engine worked out from it, such as totals.
     pub computed: Value,
@@ -31,8 +37,34 @@ pub struct Job {
 pub enum Source {
     /// One of the templates in the program.
     BuiltIn(Template),
-    /// The text of a `main.typ`, which may be hostile.
-    Text(String),
+    /// A template of an organisation, which may be hostile.
+    Own(OwnSource),
+}
+
+/// A template that came from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnSource {
+    /// The text of its `main.typ`.
+    pub text: String,
+    /// JSON Schema of its data.
+    pub schema: Value,
+    /// The title of a document that sets none.
+    pub title: String,
+}
+
+/// What a job makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// Nothing: whether the data fits the schema is all that is asked.
+    Verdict,
+    /// A file of this kind.
+    File(Format),
+    /// A picture of one page, counted from 1.
+    Png {
+        /// Which.
+        page: u32,
+    },
 }
 
 /// How large a document may become.
@@ -42,6 +74,8 @@ pub struct Limits {
     pub pages: u32,
     /// Octets of the file.
     pub bytes: u64,
+    /// Milliseconds by the clock on the wall, at most; the renderer has a limit of its own besides.
+    pub millis: u64,
 }
 
 impl Default for Limits {
@@ -49,6 +83,7 @@ impl Default for Limits {
         Self {
             pages: 200,
             bytes: 10 * 1024 * 1024,
+            millis: 10_000,
         }
     }
 }
@@ -56,10 +91,10 @@ impl Default for Limits {
 /// A finished document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The file, PDF/A-2b and PDF/UA-1.
-    pub pdf: Vec<u8>,
-    /// Its pages.
-    pub pages: u32,
+    /// The file.
+    pub file: Vec<u8>,
+    /// Pages of the document; nothing if its format has none.
+    pub pages: Option<u32>,
     /// SHA-256 of the file, 64 lower-case hexadecimal digits.
     pub sha256: String,
 }
@@ -95,18 +130,79 @@ pub enum TypesetError {
     /// The template is wrong or does not accept the data.
     #[error("template refused: {message}")]
     Refused {
-        /// What the compiler says; it may quote the template.
+        /// What the compiler says; it may quote the template, and never the data.
         message: String,
+        /// Where in the template, if that is known.
+        place: Option<Place>,
+    },
+    /// The template's schema is no JSON Schema 2020-12.
+    #[error("bad schema at {pointer}")]
+    BadSchema {
+        /// JSON pointer into the schema.
+        pointer: String,
+        /// What is wrong there.
+        detail: Words,
+    },
+    /// The data does not fit the template's schema.
+    #[error("{} faults in the data", .faults.len())]
+    Unfit {
+        /// Each place that is wrong, at least one.
+        faults: Vec<Unfitting>,
     },
     /// It took longer than it may, in time or in processor time.
     #[error("took longer than allowed")]
     TimedOut,
-    /// The renderer ended in the middle: out of memory, or killed.
+    /// The renderer ended itself: out of memory, or out of stack.
+    #[error("the renderer gave up")]
+    Aborted,
+    /// The renderer could not be started, or ended in the middle for a reason that is not the document's.
     #[error("renderer crashed: {cause}")]
     Crashed {
         /// For logs only.
         cause: String,
     },
+}
+
+/// A place in a source, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+/// One place of the data that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfitting {
+    /// JSON pointer, under `/data`.
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: Words,
+}
+
+/// A [`Text`] on its way through the pipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// Spanish.
+    pub es: String,
+    /// English.
+    pub en: String,
+}
+
+impl From<&Text> for Words {
+    fn from(text: &Text) -> Self {
+        Self {
+            es: text.get(Locale::Es).to_owned(),
+            en: text.get(Locale::En).to_owned(),
+        }
+    }
+}
+
+impl From<Words> for Text {
+    fn from(words: Words) -> Self {
+        Self::with(words.es, words.en)
+    }
 }
 
 impl From<io::Error> for TypesetError {
@@ -117,11 +213,11 @@ impl From<io::Error> for TypesetError {
     }
 }
 
-/// What the child answers; if it made a file, the next frame is that.
+/// What the child answers; if it did what was asked, the next frame is the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// The file's pages, or why there is none.
-    pub outcome: Result<u32, TypesetError>,
+    /// The document's pages, or why there is none.
+    pub outcome: Result<Option<u32>, TypesetError>,
     /// The child has become too large to be kept, and ends after this answer.
     pub retires: bool,
 }

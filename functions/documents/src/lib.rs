@@ -3,11 +3,14 @@
 //! A request is checked, set by a child process, stored, and answered with a link that expires. Nothing
 //! of it runs later, so there is no queue here.
 //!
-//! Events out: `documents.rendered`, `documents.deleted`. Events in: none.
+//! Events out: `documents.rendered`, `documents.deleted`, `documents.template_version_added`,
+//! `documents.template_published`, `documents.template_deleted`. Events in: none.
 //!
 //! | table row | pk | sk |
 //! |---|---|---|
 //! | a document | `org_…` | `document#doc_…` |
+//! | a template | `org_…` | `template#tpl_…` |
+//! | a version of it | `org_…` | `template-version#tpl_…#000001` |
 //! | an event of the outbox | `org_…` | `event#evt_…` |
 //!
 //! Files stand in the bucket under `org_…/doc_…` and the end of their kind. Every key begins with the organisation of the
@@ -17,16 +20,19 @@ pub mod api;
 pub mod batch;
 pub mod batch_api;
 pub mod check;
+pub mod flow;
 pub mod format;
 pub mod iban;
 pub mod invoice;
 pub mod job;
 pub mod layout;
+pub mod own;
 pub mod queued;
 pub mod refusal;
 pub mod renderer;
 pub mod template;
 pub mod typeset;
+pub mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,28 +40,29 @@ use std::time::Duration;
 use domain::id::{Document, Organisation, User};
 use domain::{Caller, Event, Id};
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::Offset;
 use ports::PortError;
 use ports::blobs::{Blob, Blobs, Link};
 use ports::clock::Clock;
 use ports::ids::Ids;
 use ports::outbox::{Origin, announce};
 use ports::table::{Cursor, If, Item, Key, Page, Query, Table, Write, WriteError};
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use check::{Checked, Fault};
 use format::Format;
-use job::{Job, Limits, Source, TypesetError};
+use job::{Output, Rendered, TypesetError};
 use layout::Layout;
+use own::Refusal;
 use renderer::Renderer;
 use template::Template;
 
 /// How long a download link is valid: the longest that the fleet allows.
 const LINK_VALID: Duration = Duration::from_mins(15);
+
+/// Where previews stand in the bucket, which forgets them after a day.
+const PREVIEWS: &str = "previews";
 
 /// Makes, finds and deletes documents.
 pub struct Documents {
@@ -93,7 +100,8 @@ impl From<&Caller> for Owner {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewDocument {
-    /// The name of a built-in template.
+    /// The name of a built-in template, or the id of one of the organisation's own: then its live version,
+    /// or its draft as long as none is live. `tpl_…@3`, `tpl_…@draft` and `tpl_…@live` name another one.
     #[schema(example = "invoice")]
     pub template: String,
     /// What the template's schema describes.
@@ -155,6 +163,18 @@ pub enum DocumentsError {
     /// The caller's organisation has no such document.
     #[error("no such document")]
     NotFound,
+    /// A template is not taken on.
+    #[error("template refused: {} faults", .1.len())]
+    BadTemplate(Refusal, Vec<Fault>),
+    /// A template has as many versions as it may have.
+    #[error("too many versions")]
+    TooManyVersions,
+    /// The template has no such version.
+    #[error("no such version")]
+    UnknownVersion,
+    /// A template of an organisation does not become a document with this data.
+    #[error("the organisation's template: {0}")]
+    OwnTemplate(TypesetError),
     /// It could not be set.
     #[error(transparent)]
     Typeset(#[from] TypesetError),
@@ -184,34 +204,93 @@ impl Documents {
         self.keep(owner.org, record, trace).await
     }
 
-    /// The template that a request of this organisation names.
+    /// The template that a request of this organisation names: the name of a built-in one or the id of one
+    /// of its own, which may be followed by `@live`, `@draft` or `@` and the number of a version.
     ///
     /// # Errors
     /// [`DocumentsError::UnknownTemplate`], or a port's failure.
-    #[expect(
-        clippy::unused_async,
-        reason = "templates of an organisation are read from the table"
-    )]
     pub async fn layout(
         &self,
-        _org: Id<Organisation>,
+        org: Id<Organisation>,
         template: &str,
     ) -> Result<Layout, DocumentsError> {
-        Template::named(template)
-            .map(Layout::BuiltIn)
-            .ok_or(DocumentsError::UnknownTemplate)
+        if let Some(template) = Template::named(template) {
+            return Ok(Layout::BuiltIn(template));
+        }
+        let (id, reference) = match template.split_once('@') {
+            Some((id, reference)) => (id, Some(reference)),
+            None => (template, None),
+        };
+        let id = id.parse().map_err(|_| DocumentsError::UnknownTemplate)?;
+        let version = self.version(org, id, reference).await?;
+        Ok(Layout::Own(Box::new(version)))
     }
 
-    /// The data with its computed part, if it fits the template.
+    /// Whether the data fits the template, without making anything of it.
     ///
     /// # Errors
-    /// [`DocumentsError::Unfit`] with every fault.
-    #[expect(
-        clippy::unused_async,
-        reason = "the schema of an organisation's template is not run in this process"
-    )]
-    pub async fn check(&self, layout: &Layout, data: Value) -> Result<Checked, DocumentsError> {
-        layout.check(data).map_err(DocumentsError::Unfit)
+    /// [`DocumentsError::Unfit`] with every fault, or a failure of the renderer.
+    pub async fn check(&self, layout: &Layout, data: Value) -> Result<(), DocumentsError> {
+        let checked = layout.prepare(data).map_err(DocumentsError::Unfit)?;
+        match layout {
+            Layout::BuiltIn(_) => Ok(()),
+            Layout::Own(_) => self.set(layout, checked, Output::Verdict).await.map(|_| ()),
+        }
+    }
+
+    /// Sends a job to the renderer; what it says of the template is told apart by whose template it is.
+    async fn set(
+        &self,
+        layout: &Layout,
+        checked: Checked,
+        output: Output,
+    ) -> Result<Rendered, DocumentsError> {
+        let error = match self.renderer.render(&layout.job(checked, output)).await {
+            Ok(made) => return Ok(made),
+            Err(error) => error,
+        };
+        Err(match (layout, error) {
+            (_, TypesetError::Unfit { faults }) => {
+                DocumentsError::Unfit(faults.into_iter().map(Fault::from).collect())
+            }
+            (
+                Layout::Own(_),
+                error @ (TypesetError::Refused { .. }
+                | TypesetError::TimedOut
+                | TypesetError::Aborted),
+            ) => DocumentsError::OwnTemplate(error),
+            (_, error) => DocumentsError::Typeset(error),
+        })
+    }
+
+    /// A look at a document that is not kept: it costs no row, and its link leads to a file that the bucket
+    /// forgets after a day. The same template and data give the same file in the same place.
+    ///
+    /// # Errors
+    /// As for [`Self::make`].
+    pub async fn preview(
+        &self,
+        org: Id<Organisation>,
+        layout: &Layout,
+        data: Value,
+        output: Output,
+    ) -> Result<(Rendered, Link), DocumentsError> {
+        let checked = layout.prepare(data).map_err(DocumentsError::Unfit)?;
+        let made = self.set(layout, checked, output).await?;
+        let (end, content_type) = match output {
+            Output::Png { .. } => ("png", "image/png"),
+            Output::File(format) => (format.name(), format.content_type()),
+            Output::Verdict => ("txt", "text/plain"),
+        };
+        let key = format!("{PREVIEWS}/{org}/{}.{end}", made.sha256);
+        let file = Blob {
+            bytes: made.file.clone(),
+            content_type: content_type.to_owned(),
+        };
+        self.blobs.put(&key, file).await?;
+        let name = format!("preview.{end}");
+        let link = self.blobs.link(&key, &name, LINK_VALID).await?;
+        Ok((made, link))
     }
 
     /// Checks the data, sets the document and stores its file; the row is still to be written, with
@@ -231,23 +310,23 @@ impl Documents {
         if !layout.takes(format) {
             return Err(DocumentsError::UnsupportedFormat(format));
         }
-        let checked = self.check(layout, data).await?;
-        let made = self.renderer.render(&job_of(layout, checked)).await?;
+        let checked = layout.prepare(data).map_err(DocumentsError::Unfit)?;
+        let made = self.set(layout, checked, Output::File(format)).await?;
         let record = DocumentRecord {
             id,
             template: layout.name(),
             template_version: layout.version(),
             format,
-            pages: Some(made.pages),
-            bytes: made.pdf.len() as u64,
+            pages: made.pages,
+            bytes: made.file.len() as u64,
             sha256: made.sha256,
-            crc32: crc32fast::hash(&made.pdf),
+            crc32: crc32fast::hash(&made.file),
             batch: None,
             created_by: owner.user,
             created_at: self.clock.now(),
         };
         let file = Blob {
-            bytes: made.pdf,
+            bytes: made.file,
             content_type: format.content_type().to_owned(),
         };
         self.blobs.put(&file_key(owner.org, &record), file).await?;
@@ -416,51 +495,4 @@ pub fn file_key(org: Id<Organisation>, record: &DocumentRecord) -> String {
 /// Where the file of a document of this id and kind stands.
 pub fn file_of(org: Id<Organisation>, id: Id<Document>, format: Format) -> String {
     format!("{org}/{id}.{}", format.name())
-}
-
-/// The job of checked data. Name and date of the file come from the data alone, so that the same input
-/// gives the same bytes whenever and by whomever it is sent.
-pub fn job_of(layout: &Layout, checked: Checked) -> Job {
-    let Layout::BuiltIn(template) = layout;
-    Job {
-        ident: ident(layout, &checked.data),
-        timestamp: date_of(&checked.data),
-        source: Source::BuiltIn(*template),
-        data: checked.data,
-        computed: checked.computed,
-        limits: Limits::default(),
-    }
-}
-
-fn ident(layout: &Layout, data: &Value) -> String {
-    let input = format!("{}\n{data}", layout.name());
-    data_encoding::HEXLOWER.encode(digest(&SHA256, input.as_bytes()).as_ref())
-}
-
-/// The document's own date at midnight UTC; every template asks for one.
-fn date_of(data: &Value) -> Timestamp {
-    let text = data["issue_date"]
-        .as_str()
-        .or(data["date"].as_str())
-        .unwrap_or_default();
-    let day = text.parse::<Date>().unwrap_or(Date::constant(1970, 1, 1));
-    Offset::UTC
-        .to_timestamp(day.at(0, 0, 0, 0))
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_and_date_of_a_file_come_from_its_data() {
-        let [spanish, english] = Template::Letter.samples();
-        let letter = Layout::BuiltIn(Template::Letter);
-        let of = |data: &Value| job_of(&letter, letter.check(data.clone()).unwrap());
-
-        assert_eq!(of(&spanish).ident, of(&spanish).ident);
-        assert_ne!(of(&spanish).ident, of(&english).ident);
-        assert_eq!(of(&spanish).timestamp.to_string(), "2026-11-24T00:00:00Z");
-    }
 }

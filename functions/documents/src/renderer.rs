@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -15,6 +16,9 @@ use crate::job::{Answer, Job, Rendered, TypesetError, announced_length, frame_le
 
 /// How long a document may take by the clock on the wall, its child's start included.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// How a program ends whose main thread panicked.
+const PANICKED: i32 = 101;
 
 /// Renders documents in a child process.
 #[derive(Debug)]
@@ -76,7 +80,8 @@ impl Renderer {
         let frame = serde_json::to_vec(job).map_err(|e| crashed(&e))?;
         let mut idle = self.idle.lock().await;
         let mut running = self.living(idle.take())?;
-        let Ok(answered) = timeout(self.longest, running.ask(&frame)).await else {
+        let longest = self.longest.min(Duration::from_millis(job.limits.millis));
+        let Ok(answered) = timeout(longest, running.ask(&frame)).await else {
             running.end().await;
             return Err(TypesetError::TimedOut);
         };
@@ -84,7 +89,7 @@ impl Renderer {
             Ok(Answered { outcome, retires }) => {
                 // One that retires is dropped here, and with that ended.
                 *idle = Some(running).filter(|_| !retires);
-                outcome.map(|(pdf, pages)| rendered(pdf, pages))
+                outcome.map(|(file, pages)| rendered(file, pages))
             }
             Err(pipe) => Err(running.autopsy(&pipe).await),
         }
@@ -103,7 +108,7 @@ impl Renderer {
 
 /// The child's answer with its file.
 struct Answered {
-    outcome: Result<(Vec<u8>, u32), TypesetError>,
+    outcome: Result<(Vec<u8>, Option<u32>), TypesetError>,
     retires: bool,
 }
 
@@ -158,7 +163,8 @@ impl Running {
         }
     }
 
-    /// Why the pipe broke: a child that used up its processor time was ended by the system.
+    /// Why the pipe broke: a child that used up its processor time was ended by the system, one that used
+    /// up its memory by itself.
     async fn autopsy(&mut self, pipe: &std::io::Error) -> TypesetError {
         use std::os::unix::process::ExitStatusExt;
         // A pipe that broke because the child ended needs no kill; one that talks nonsense does.
@@ -166,18 +172,25 @@ impl Running {
             self.end().await;
             return crashed(pipe);
         };
-        if status.signal() == Some(nix::sys::signal::Signal::SIGXCPU as i32) {
-            return TypesetError::TimedOut;
-        }
-        TypesetError::Crashed {
-            cause: format!("{status}; {pipe}"),
+        match status.signal().map(Signal::try_from) {
+            Some(Ok(Signal::SIGXCPU)) => TypesetError::TimedOut,
+            // Memory that is refused aborts a process, and so does a stack that is used up.
+            Some(Ok(Signal::SIGABRT | Signal::SIGSEGV | Signal::SIGBUS)) => TypesetError::Aborted,
+            None if status.code() == Some(PANICKED) => TypesetError::Aborted,
+            _ => TypesetError::Crashed {
+                cause: format!("{status}; {pipe}"),
+            },
         }
     }
 }
 
-fn rendered(pdf: Vec<u8>, pages: u32) -> Rendered {
-    let sha256 = data_encoding::HEXLOWER.encode(digest(&SHA256, &pdf).as_ref());
-    Rendered { pdf, pages, sha256 }
+fn rendered(file: Vec<u8>, pages: Option<u32>) -> Rendered {
+    let sha256 = data_encoding::HEXLOWER.encode(digest(&SHA256, &file).as_ref());
+    Rendered {
+        file,
+        pages,
+        sha256,
+    }
 }
 
 fn crashed(error: &impl ToString) -> TypesetError {

@@ -6,7 +6,10 @@
 mod child;
 mod fonts;
 mod glyphs;
+mod library;
 mod limits;
+mod links;
+mod refusal;
 mod sources;
 mod world;
 
@@ -16,28 +19,56 @@ pub use limits::restrict;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use typst::comemo;
-use typst::diag::SourceDiagnostic;
 use typst::foundations::{Datetime, Smart};
 use typst_layout::PagedDocument;
 use typst_pdf::{PdfOptions, PdfStandard, PdfStandards};
+use typst_render::RenderOptions;
 
-use crate::job::{Job, TypesetError};
+use crate::check::schema;
+use crate::flow::Flow;
+use crate::format::Format;
+use crate::job::{Job, Output, OwnSource, Source, TypesetError, Unfitting};
+use crate::template::Template;
+use crate::write;
 use world::JobWorld;
 
-/// A file that was made.
+/// What was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Typeset {
-    /// The file.
-    pub pdf: Vec<u8>,
-    /// Its pages.
-    pub pages: u32,
+    /// The file; empty if only a verdict was asked for.
+    pub file: Vec<u8>,
+    /// Pages of the document, if it has any.
+    pub pages: Option<u32>,
 }
+
+/// Points of a picture's longer side at most: a page larger than that is shown smaller.
+const LONGEST_SIDE: f64 = 2400.0;
+
+/// The colour of headings, as in `templates/frame.typ`.
+const ACCENT: &str = "1D3F5E";
+
+/// Dots for each point of a picture: 144 dots an inch.
+const DOTS: f64 = 2.0;
 
 /// Makes the document. Equal jobs give equal bytes.
 ///
 /// # Errors
-/// Everything of [`TypesetError`] but a time-out and a crash, which only the parent can see.
+/// Everything of [`TypesetError`] but a time-out, an abort and a crash, which only the parent can see.
 pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
+    if let Source::Own(source) = &job.source {
+        verdict(source, job)?;
+    }
+    if job.output == Output::Verdict {
+        return Ok(Typeset {
+            file: vec![],
+            pages: None,
+        });
+    }
+    if let (Source::BuiltIn(template), Output::File(format)) = (&job.source, job.output)
+        && format != Format::Pdf
+    {
+        return written(*template, format, job);
+    }
     glyphs::check(&job.data)?;
     let made = compile(job);
     // The engine remembers what it worked out; without this the process grows with every document. What
@@ -47,8 +78,29 @@ pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
     made
 }
 
+/// Whether the data fits the schema of the template that came with it.
+fn verdict(source: &OwnSource, job: &Job) -> Result<(), TypesetError> {
+    let validator = schema::of_tenant(&source.schema).map_err(|fault| TypesetError::BadSchema {
+        pointer: fault.pointer,
+        detail: (&fault.detail).into(),
+    })?;
+    let faults: Vec<Unfitting> = schema::faults_of_tenant(&validator, &job.data)
+        .into_iter()
+        .map(|fault| Unfitting {
+            pointer: fault.pointer,
+            detail: (&fault.detail).into(),
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(TypesetError::Unfit { faults })
+    }
+}
+
 fn compile(job: &Job) -> Result<Typeset, TypesetError> {
-    let world = JobWorld::new(job);
+    let world = JobWorld::new(job)?;
+    let refused = |all: &[_]| refusal::of(&world, job, all);
     let document: PagedDocument = typst::compile(&world).output.map_err(|all| refused(&all))?;
     let pages = u32::try_from(document.pages().len()).unwrap_or(u32::MAX);
     if pages > job.limits.pages {
@@ -57,15 +109,58 @@ fn compile(job: &Job) -> Result<Typeset, TypesetError> {
             limit: job.limits.pages,
         });
     }
-    let pdf = typst_pdf::pdf(&document, &options(job)?).map_err(|all| refused(&all))?;
-    let bytes = pdf.len() as u64;
+    links::check(&document)?;
+    let file = match job.output {
+        Output::Png { page } => picture(&document, page)?,
+        Output::File(_) | Output::Verdict => {
+            typst_pdf::pdf(&document, &options(job)?).map_err(|all| refused(&all))?
+        }
+    };
+    bounded(file, Some(pages), job)
+}
+
+/// A file of a format that has no pages.
+fn written(template: Template, format: Format, job: &Job) -> Result<Typeset, TypesetError> {
+    let flow = Flow::of(template, &job.data, &job.computed);
+    let file = write::write(&flow, format, ACCENT).map_err(|error| TypesetError::Refused {
+        message: error.to_string(),
+        place: None,
+    })?;
+    bounded(file, None, job)
+}
+
+fn bounded(file: Vec<u8>, pages: Option<u32>, job: &Job) -> Result<Typeset, TypesetError> {
+    let bytes = file.len() as u64;
     if bytes > job.limits.bytes {
         return Err(TypesetError::TooBig {
             bytes,
             limit: job.limits.bytes,
         });
     }
-    Ok(Typeset { pdf, pages })
+    Ok(Typeset { file, pages })
+}
+
+/// A page as a picture; the last one if the document has fewer.
+fn picture(document: &PagedDocument, page: u32) -> Result<Vec<u8>, TypesetError> {
+    let index = usize::try_from(page.saturating_sub(1)).unwrap_or(usize::MAX);
+    let pages = document.pages();
+    let unpaintable = |message: &str| TypesetError::Refused {
+        message: message.to_owned(),
+        place: None,
+    };
+    let page = pages
+        .get(index)
+        .or(pages.last())
+        .ok_or_else(|| unpaintable("the document has no page"))?;
+    let size = page.frame.size();
+    let longest = size.x.to_pt().max(size.y.to_pt()).max(1.0);
+    let options = RenderOptions {
+        pixel_per_pt: DOTS.min(LONGEST_SIDE / longest).into(),
+        ..RenderOptions::default()
+    };
+    typst_render::render(page, &options)
+        .encode_png()
+        .map_err(|_| unpaintable("the page cannot be painted"))
 }
 
 /// Nothing here depends on the process: the identifier and the date come with the job.
@@ -73,6 +168,7 @@ fn options(job: &Job) -> Result<PdfOptions, TypesetError> {
     let standards = PdfStandards::new(&[PdfStandard::A_2b, PdfStandard::Ua_1]).map_err(|e| {
         TypesetError::Refused {
             message: e.message().to_string(),
+            place: None,
         }
     })?;
     Ok(PdfOptions {
@@ -97,11 +193,4 @@ fn datetime(moment: Timestamp) -> Option<Datetime> {
         part(utc.minute())?,
         part(utc.second())?,
     )
-}
-
-fn refused(diagnostics: &[SourceDiagnostic]) -> TypesetError {
-    let messages: Vec<&str> = diagnostics.iter().map(|one| one.message.as_str()).collect();
-    TypesetError::Refused {
-        message: messages.join("; "),
-    }
 }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use clap::Parser;
-use documents::{job_of, layout::Layout, renderer::Renderer, template::Template};
+use documents::{
+    check::check, format::Format, job::Output, layout::Layout, renderer::Renderer,
+    template::Template,
+};
 use fleet::{
     Failure, Outcome,
     console::{note, say},
@@ -198,10 +201,9 @@ fn platform(binaries: &Path, runs: usize) -> Outcome {
 async fn invoice(binaries: &Path, runs: usize) -> Outcome {
     let [_, sample] = Template::Invoice.samples();
     let layout = Layout::BuiltIn(Template::Invoice);
-    let checked = layout
-        .check(sample)
+    let checked = check(Template::Invoice, sample)
         .map_err(|faults| Failure::new(format!("the sample has {} faults", faults.len())))?;
-    let job = job_of(&layout, checked);
+    let job = layout.job(checked, Output::File(Format::Pdf));
     let renderer = Renderer::new(binaries.join("documents-render"));
     let mut taken = Vec::new();
     let first = Instant::now();
@@ -214,8 +216,8 @@ async fn invoice(binaries: &Path, runs: usize) -> Outcome {
     }
     say(format_args!(
         "\ninvoice to PDF ({} pages, {} octets), {runs} runs",
-        document.pages,
-        document.pdf.len()
+        document.pages.unwrap_or_default(),
+        document.file.len()
     ));
     say(format_args!(
         "first {:.1} ms   p50 {:.2} ms   p99 {:.2} ms",

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Batch, Content, Document, File, Happening, Id, Organisation, Session, User};
+use crate::id::{Batch, Content, Document, File, Happening, Id, Organisation, Session, Template, User};
 
 /// What happened, with the values that a consumer decides on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,9 +70,9 @@ pub enum Event {
         document: Id<Document>,
         /// The template's name.
         template: String,
-        /// `pdf`.
+        /// `pdf`, `docx`, `xlsx` or `html`.
         format: String,
-        /// Pages.
+        /// Pages; 0 if the format has none.
         pages: u32,
         /// Octets of the file.
         bytes: u64,
@@ -201,6 +201,34 @@ pub enum Event {
         /// Rows that were not begun.
         cancelled: u32,
     },
+    /// A template has one more version; with the first of them the template itself came to be.
+    #[serde(rename = "documents.template_version_added")]
+    TemplateVersionAdded {
+        /// Which template.
+        template: Id<Template>,
+        /// The new version.
+        version: u32,
+        /// SHA-256 of its content in lower-case hexadecimal.
+        sha256: String,
+    },
+    /// From now on documents are made with another version of a template.
+    #[serde(rename = "documents.template_published")]
+    TemplatePublished {
+        /// Which template.
+        template: Id<Template>,
+        /// The version that is live now.
+        version: u32,
+        /// The one that was live before, if any.
+        previous: Option<u32>,
+        /// Who published it.
+        by: Id<User>,
+    },
+    /// A template was deleted with all its versions.
+    #[serde(rename = "documents.template_deleted")]
+    TemplateDeleted {
+        /// Which.
+        template: Id<Template>,
+    },
 }
 
 impl Event {
@@ -227,7 +255,10 @@ impl Event {
             | Self::DocumentDeleted { .. }
             | Self::DocumentQueued { .. }
             | Self::BatchQueued { .. }
-            | Self::BatchDone { .. } => "documents",
+            | Self::BatchDone { .. }
+            | Self::TemplateVersionAdded { .. }
+            | Self::TemplatePublished { .. }
+            | Self::TemplateDeleted { .. } => "documents",
         }
     }
 
@@ -260,6 +291,9 @@ impl Event {
         "documents.queued",
         "documents.batch_queued",
         "documents.batch_done",
+        "documents.template_version_added",
+        "documents.template_published",
+        "documents.template_deleted",
     ];
 
     /// The type as it stands on the wire, for example `auth.user_confirmed`.
@@ -287,6 +321,9 @@ impl Event {
             Self::DocumentQueued { .. } => "documents.queued",
             Self::BatchQueued { .. } => "documents.batch_queued",
             Self::BatchDone { .. } => "documents.batch_done",
+            Self::TemplateVersionAdded { .. } => "documents.template_version_added",
+            Self::TemplatePublished { .. } => "documents.template_published",
+            Self::TemplateDeleted { .. } => "documents.template_deleted",
         }
     }
 }
@@ -327,6 +364,7 @@ mod tests {
         let file = Id::new(Uuid::from_u128(5));
         let content = Id::new(Uuid::from_u128(5));
         let batch = Id::new(Uuid::from_u128(6));
+        let template = Id::new(Uuid::from_u128(7));
         vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
@@ -401,6 +439,18 @@ mod tests {
                 failed: 1,
                 cancelled: 0,
             },
+            Event::TemplateVersionAdded {
+                template,
+                version: 2,
+                sha256: "00".repeat(32),
+            },
+            Event::TemplatePublished {
+                template,
+                version: 2,
+                previous: Some(1),
+                by: user,
+            },
+            Event::TemplateDeleted { template },
         ]
     }
 

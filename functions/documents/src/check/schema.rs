@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use domain::Text;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{Draft, ValidationError, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::{Fault, below};
@@ -28,9 +28,55 @@ fn compile(template: Template) -> Validator {
         .unwrap_or_else(|e| panic!("the schema of {template:?} does not compile: {e}"))
 }
 
+/// A schema that came from outside, compiled. Its patterns are matched in linear time, which costs it
+/// look-around and back-references; it can refer to nothing but itself, because nothing else is loaded.
+///
+/// Only the renderer calls this: a hostile schema may recur for ever, and then ends its process.
+///
+/// # Errors
+/// Where in the schema, and what is wrong there.
+pub fn of_tenant(schema: &Value) -> Result<Validator, Fault> {
+    jsonschema::draft202012::meta::validate(schema).map_err(|error| Fault {
+        pointer: error.instance_path().as_str().to_owned(),
+        detail: detail(error.kind()),
+    })?;
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .with_pattern_options(PatternOptions::regex())
+        .build(schema)
+        .map_err(|error| Fault {
+            pointer: error.instance_path().as_str().to_owned(),
+            detail: unusable(error.kind()),
+        })
+}
+
+fn unusable(kind: &ValidationErrorKind) -> Text {
+    match kind {
+        ValidationErrorKind::Format { .. } => Text::fixed(
+            "No es una expresión regular que se pueda usar (sin miradas alrededor ni referencias)",
+            "Not a usable regular expression (look-around and back-references are not)",
+        ),
+        ValidationErrorKind::Referencing(_) => Text::fixed(
+            "Remite a una parte del esquema que no existe",
+            "Refers to a part of the schema that does not exist",
+        ),
+        other => detail(other),
+    }
+}
+
+/// Every place where the data breaks a schema that came from outside.
+pub fn faults_of_tenant(validator: &Validator, data: &Value) -> Vec<Fault> {
+    collect(validator, data)
+}
+
 /// Every place where the data breaks the template's schema.
 pub fn faults(template: Template, data: &Value) -> Vec<Fault> {
-    VALIDATORS[template.index()]
+    collect(&VALIDATORS[template.index()], data)
+}
+
+fn collect(validator: &Validator, data: &Value) -> Vec<Fault> {
+    validator
         .iter_errors(data)
         .flat_map(|error| places(&error))
         .take(MOST_FAULTS)

@@ -13,8 +13,13 @@ const REFUSED: Text = Text::fixed(
 
 /// Every text of the data that holds such a character.
 pub fn faults(data: &Value) -> Vec<Fault> {
+    faults_below(data, "/data")
+}
+
+/// The same of data that stands at another place of the request.
+pub fn faults_below(data: &Value, pointer: &str) -> Vec<Fault> {
     let mut faults = Vec::new();
-    walk(data, "/data", &mut faults);
+    walk(data, pointer, &mut faults);
     faults
 }
 

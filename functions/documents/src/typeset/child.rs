@@ -29,13 +29,13 @@ fn answer(
     made: Result<Typeset, TypesetError>,
     retires: bool,
 ) -> io::Result<()> {
-    let (outcome, pdf) = match made {
-        Ok(Typeset { pdf, pages }) => (Ok(pages), Some(pdf)),
+    let (outcome, file) = match made {
+        Ok(Typeset { file, pages }) => (Ok(pages), Some(file)),
         Err(error) => (Err(error), None),
     };
     write_frame(output, &serde_json::to_vec(&Answer { outcome, retires })?)?;
-    if let Some(pdf) = pdf {
-        write_frame(output, &pdf)?;
+    if let Some(file) = file {
+        write_frame(output, &file)?;
     }
     output.flush()
 }

@@ -9,13 +9,11 @@ use typst::foundations::{Bytes, Datetime, Duration};
 use typst::syntax::{FileId, RootedPath, Source as SourceFile, VirtualPath, VirtualRoot};
 use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
-use typst::{Library, LibraryExt, World};
+use typst::{Library, World};
 
-use super::{fonts, sources};
-use crate::job::{Job, Source};
+use super::{fonts, library, sources};
+use crate::job::{Job, Source, TypesetError};
 use crate::template::Template;
-
-static LIBRARY: LazyLock<LazyHash<Library>> = LazyLock::new(|| LazyHash::new(Library::default()));
 
 /// The files of the program, parsed once per process.
 static BUILT_IN: [LazyLock<SourceFile>; 3] = [
@@ -27,22 +25,31 @@ static BUILT_IN: [LazyLock<SourceFile>; 3] = [
 /// The world of one job.
 pub struct JobWorld {
     main: SourceFile,
+    /// Nothing for a built-in template: that of the process.
+    library: Option<LazyHash<Library>>,
     data: Bytes,
     computed: Bytes,
 }
 
 impl JobWorld {
     /// The world in which this job is compiled.
-    pub fn new(job: &Job) -> Self {
-        let main = match &job.source {
-            Source::BuiltIn(template) => BUILT_IN[template.index()].clone(),
-            Source::Text(text) => main_file(text),
+    ///
+    /// # Errors
+    /// [`TypesetError::Refused`] if the data cannot be a value of the engine.
+    pub fn new(job: &Job) -> Result<Self, TypesetError> {
+        let (main, library) = match &job.source {
+            Source::BuiltIn(template) => (BUILT_IN[template.index()].clone(), None),
+            Source::Own(own) => (
+                main_file(&own.text),
+                Some(library::of_tenant(&job.data, &own.title)?),
+            ),
         };
-        Self {
+        Ok(Self {
             main,
+            library,
             data: json_file(&job.data),
             computed: json_file(&job.computed),
-        }
+        })
     }
 }
 
@@ -69,7 +76,7 @@ fn project_path(id: FileId) -> FileResult<&'static str> {
 
 impl World for JobWorld {
     fn library(&self) -> &LazyHash<Library> {
-        &LIBRARY
+        self.library.as_ref().unwrap_or(&library::WHOLE)
     }
 
     fn book(&self) -> &LazyHash<FontBook> {

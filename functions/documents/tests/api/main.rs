@@ -7,6 +7,7 @@ mod cut;
 mod refusals;
 mod samples;
 mod story;
+mod templates;
 
 use std::sync::Arc;
 

@@ -82,15 +82,6 @@ async fn what_is_asked_for_must_exist() {
         (StatusCode::UNPROCESSABLE_ENTITY, vec!["/template"])
     );
 
-    let body = json!({ "template": "letter", "data": sample(Template::Letter), "format": "docx" });
-    let format = function
-        .handle(&event(&owner(), "POST", "/v1/documents", Some(&body)))
-        .await;
-    assert_eq!(
-        (format.status, pointers(&format)),
-        (StatusCode::UNPROCESSABLE_ENTITY, vec!["/format"])
-    );
-
     for (body, pointer) in [
         (
             json!({ "template": "letter", "data": {}, "format": "exe" }),

@@ -4,12 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
+mod formats;
+mod hostile;
 mod limits;
 mod process;
 mod text;
 
 use documents::check::check;
-use documents::job::{Job, Limits, Source};
+use documents::format::Format;
+use documents::job::{Job, Limits, Output, OwnSource, Source};
 use documents::renderer::Renderer;
 use documents::template::Template;
 use serde_json::{Value, json};
@@ -25,6 +28,7 @@ fn job(template: Template, data: Value) -> Job {
     let checked = check(template, data).unwrap();
     Job {
         source: Source::BuiltIn(template),
+        output: Output::File(Format::Pdf),
         data: checked.data,
         computed: checked.computed,
         timestamp: "2026-11-24T10:11:12Z".parse().unwrap(),
@@ -33,12 +37,15 @@ fn job(template: Template, data: Value) -> Job {
     }
 }
 
-/// A job with a layout of its own.
+/// A job of an organisation's own template, without data.
 fn typst(source: &str) -> Job {
     Job {
-        source: Source::Text(format!(
-            "#set document(title: \"Test\")\n#set text(lang: \"en\")\n{source}"
-        )),
+        source: Source::Own(OwnSource {
+            text: source.to_owned(),
+            schema: json!({}),
+            title: "Test".to_owned(),
+        }),
+        output: Output::File(Format::Pdf),
         data: json!({}),
         computed: Value::Null,
         timestamp: "2026-11-24T10:11:12Z".parse().unwrap(),

@@ -42,7 +42,7 @@ async fn every_text_of_a_sample_is_found_in_its_file() {
 
         let made = renderer.render(&job(template, data)).await.unwrap();
 
-        let found = squeezed(&text_of(&made.pdf));
+        let found = squeezed(&text_of(&made.file));
         for text in expected {
             assert!(
                 found.contains(&squeezed(&text)),
@@ -62,14 +62,14 @@ async fn numbers_and_dates_follow_the_language() {
             .render(&job(Template::Invoice, spanish))
             .await
             .unwrap()
-            .pdf,
+            .file,
     ));
     let english = squeezed(&text_of(
         &renderer
             .render(&job(Template::Invoice, english))
             .await
             .unwrap()
-            .pdf,
+            .file,
     ));
 
     for shown in [
@@ -108,10 +108,10 @@ async fn the_head_of_a_table_stands_on_every_page() {
         .await
         .unwrap();
 
-    let text = squeezed(&text_of(&made.pdf));
+    let text = squeezed(&text_of(&made.file));
     assert_eq!(
         text.matches("DescriptionQuantity").count(),
-        made.pages as usize
+        made.pages.unwrap() as usize
     );
-    assert!(text.contains(&format!("Page{0}of{0}", made.pages)));
+    assert!(text.contains(&format!("Page{0}of{0}", made.pages.unwrap())));
 }

@@ -1,0 +1,300 @@
+//! What a template has to be before it is taken on.
+
+use domain::Id;
+use domain::Text;
+use domain::id::Template;
+use serde_json::Value;
+
+use super::{LIMITS, OwnVersion, hash};
+use crate::check::{Fault, below, text};
+use crate::format::Format;
+use crate::job::{Output, TypesetError};
+use crate::layout::Layout;
+use crate::{Documents, DocumentsError};
+
+/// Octets of a source.
+const LONGEST_SOURCE: usize = 128 * 1024;
+/// Octets of a schema as JSON text.
+const LONGEST_SCHEMA: usize = 64 * 1024;
+/// Octets of all samples as JSON text.
+const LONGEST_SAMPLES: usize = 128 * 1024;
+/// Samples.
+const MOST_SAMPLES: usize = 4;
+/// Characters of a name.
+const LONGEST_NAME: usize = 120;
+/// What the schema may say that it is written in.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// Why a template is not taken on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A part of it is not acceptable.
+    Invalid,
+    /// Its source does not become a document.
+    Source,
+    /// Its source takes too long.
+    Slow,
+}
+
+/// What a version is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    pub(super) name: String,
+    pub(super) schema: Value,
+    pub(super) source: String,
+    pub(super) samples: Vec<Value>,
+}
+
+impl Content {
+    /// The name is not part of a version.
+    pub(super) fn sha256(&self) -> String {
+        let samples = Value::from(self.samples.clone()).to_string();
+        hash(&[&self.schema.to_string(), &samples, &self.source])
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults = name_faults(&self.name);
+        let mut bounded = |pointer: &str, octets: usize, limit: usize| {
+            if octets > limit {
+                faults.push(fault(
+                    pointer,
+                    Text::with(
+                        format!("Ocupa {octets} octetos; el máximo es {limit}"),
+                        format!("Has {octets} octets; at most {limit} are allowed"),
+                    ),
+                ));
+            }
+        };
+        let samples: usize = self.samples.iter().map(|one| one.to_string().len()).sum();
+        bounded("/source", self.source.len(), LONGEST_SOURCE);
+        bounded("/schema", self.schema.to_string().len(), LONGEST_SCHEMA);
+        bounded("/samples", samples, LONGEST_SAMPLES);
+        if !(1..=MOST_SAMPLES).contains(&self.samples.len()) {
+            faults.push(fault(
+                "/samples",
+                Text::with(
+                    format!("Debe haber de 1 a {MOST_SAMPLES} ejemplos"),
+                    format!("There must be 1 to {MOST_SAMPLES} samples"),
+                ),
+            ));
+        }
+        if self.source.trim().is_empty() {
+            faults.push(fault(
+                "/source",
+                Text::fixed("No puede estar vacío", "Must not be empty"),
+            ));
+        }
+        schema_faults(&self.schema, "/schema", &mut faults);
+        for (index, sample) in self.samples.iter().enumerate() {
+            if !sample.is_object() {
+                faults.push(fault(
+                    &format!("/samples/{index}"),
+                    Text::fixed("Debe ser un objeto", "Must be an object"),
+                ));
+            }
+            faults.extend(text::faults_below(sample, &format!("/samples/{index}")));
+        }
+        faults
+    }
+}
+
+impl Documents {
+    /// Checks a template to the end: each sample has to become a document. Gives the hash of the content.
+    pub(super) async fn admit(
+        &self,
+        id: Id<Template>,
+        content: &Content,
+    ) -> Result<String, DocumentsError> {
+        let faults = content.faults();
+        if !faults.is_empty() {
+            return Err(DocumentsError::BadTemplate(Refusal::Invalid, faults));
+        }
+        let sha256 = content.sha256();
+        let layout = Layout::Own(Box::new(OwnVersion {
+            template: id,
+            name: content.name.clone(),
+            number: 1,
+            schema: content.schema.clone(),
+            source: content.source.clone(),
+            samples: vec![],
+            sha256: sha256.clone(),
+            created_at: self.clock.now(),
+        }));
+        for (index, sample) in content.samples.iter().enumerate() {
+            let checked = layout
+                .prepare(sample.clone())
+                .map_err(DocumentsError::Unfit)?;
+            if let Err(error) = self
+                .renderer
+                .render(&layout.job(checked, Output::File(Format::Pdf)))
+                .await
+            {
+                return Err(refused(error, &format!("/samples/{index}")));
+            }
+        }
+        Ok(sha256)
+    }
+}
+
+/// What the renderer says of a template that is being taken on.
+fn refused(error: TypesetError, sample: &str) -> DocumentsError {
+    let (refusal, fault) = match error {
+        TypesetError::BadSchema { pointer, detail } => (
+            Refusal::Invalid,
+            fault(&format!("/schema{pointer}"), detail.into()),
+        ),
+        TypesetError::Unfit { faults } => {
+            let faults = faults.into_iter().map(|fault| Fault {
+                pointer: format!("{sample}{}", without_data(&fault.pointer)),
+                detail: fault.detail.into(),
+            });
+            return DocumentsError::BadTemplate(Refusal::Invalid, faults.collect());
+        }
+        TypesetError::MissingGlyph { pointer, character } => (
+            Refusal::Invalid,
+            Fault {
+                pointer: format!("{sample}{}", without_data(&pointer)),
+                detail: crate::api::unprintable(character),
+            },
+        ),
+        TypesetError::Refused { message, place } => (
+            Refusal::Source,
+            fault("/source", source_detail(&message, place)),
+        ),
+        TypesetError::TooManyPages { pages, limit } => (
+            Refusal::Source,
+            fault(
+                "/source",
+                Text::with(
+                    format!("Un ejemplo tiene {pages} páginas; el máximo es {limit}"),
+                    format!("A sample has {pages} pages; at most {limit} are allowed"),
+                ),
+            ),
+        ),
+        TypesetError::TooBig { bytes, limit } => (
+            Refusal::Source,
+            fault(
+                "/source",
+                Text::with(
+                    format!("Un ejemplo ocupa {bytes} octetos; el máximo es {limit}"),
+                    format!("A sample has {bytes} octets; at most {limit} are allowed"),
+                ),
+            ),
+        ),
+        TypesetError::TimedOut => (Refusal::Slow, fault("/source", too_slow())),
+        TypesetError::Aborted => (Refusal::Source, fault("/source", too_hungry())),
+        error @ TypesetError::Crashed { .. } => return DocumentsError::Typeset(error),
+    };
+    DocumentsError::BadTemplate(refusal, vec![fault])
+}
+
+/// What the compiler says, with the place in the source.
+pub fn source_detail(message: &str, place: Option<crate::job::Place>) -> Text {
+    match place {
+        Some(place) => Text::with(
+            format!("Línea {}, columna {}: {message}", place.line, place.column),
+            format!("Line {}, column {}: {message}", place.line, place.column),
+        ),
+        None => Text::with(
+            format!("El compilador dice: {message}"),
+            format!("The compiler says: {message}"),
+        ),
+    }
+}
+
+/// Said of a source that does not end in time.
+pub fn too_slow() -> Text {
+    let seconds = LIMITS.millis / 1000;
+    Text::with(
+        format!("Tarda más de {seconds} segundos"),
+        format!("Takes more than {seconds} seconds"),
+    )
+}
+
+/// Said of a source that ends its process.
+pub fn too_hungry() -> Text {
+    Text::fixed(
+        "Necesita demasiada memoria o se anida demasiado",
+        "Needs too much memory or nests too deeply",
+    )
+}
+
+/// Whether a template can have this name.
+pub(super) fn check_name(name: &str) -> Result<(), DocumentsError> {
+    let faults = name_faults(name);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(DocumentsError::BadTemplate(Refusal::Invalid, faults))
+    }
+}
+
+fn name_faults(name: &str) -> Vec<Fault> {
+    let length = name.chars().count();
+    if (1..=LONGEST_NAME).contains(&length)
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control)
+    {
+        return vec![];
+    }
+    vec![fault(
+        "/name",
+        Text::with(
+            format!("Debe tener de 1 a {LONGEST_NAME} caracteres, ninguno de control"),
+            format!("Must have 1 to {LONGEST_NAME} characters, none of them a control character"),
+        ),
+    )]
+}
+
+/// What is wrong with a schema before anybody compiles it: it has to be of the house's dialect, and must
+/// not lead anywhere else.
+fn schema_faults(schema: &Value, pointer: &str, faults: &mut Vec<Fault>) {
+    if pointer == "/schema" && !schema.is_object() {
+        faults.push(fault(
+            pointer,
+            Text::fixed("Debe ser un objeto", "Must be an object"),
+        ));
+    }
+    match schema {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let here = below(pointer, name);
+                match (name.as_str(), member.as_str()) {
+                    ("$ref" | "$dynamicRef", Some(target)) if !target.starts_with('#') => {
+                        faults.push(fault(
+                            &here,
+                            Text::fixed(
+                                "Solo puede remitir al propio esquema (#…)",
+                                "May only refer to this schema itself (#…)",
+                            ),
+                        ));
+                    }
+                    ("$schema", Some(dialect)) if dialect.trim_end_matches('#') != DIALECT => {
+                        faults.push(fault(
+                            &here,
+                            Text::with(format!("Debe ser {DIALECT}"), format!("Must be {DIALECT}")),
+                        ));
+                    }
+                    _ => schema_faults(member, &here, faults),
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                schema_faults(item, &below(pointer, &index.to_string()), faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn without_data(pointer: &str) -> &str {
+    pointer.strip_prefix("/data").unwrap_or(pointer)
+}
+
+fn fault(pointer: &str, detail: Text) -> Fault {
+    Fault {
+        pointer: pointer.to_owned(),
+        detail,
+    }
+}
