@@ -223,6 +223,9 @@ impl Fleet {
             keys: KeySet::new(pool::Published, clock.clone()),
             accounts: auth_table.clone(),
             members: users_table.clone(),
+            usage: requests.clone(),
+            secrets: secrets.clone(),
+            key_secret_id: SECRET.to_owned(),
             clock: clock.clone(),
             recent: Recent::default(),
         };

@@ -292,7 +292,7 @@ async fn each_role_reaches_its_routes_and_no_other() {
         let call = Call::new(method, path).json(&Value::Null);
         let needs = match rule {
             Access::Public => continue,
-            Access::Needs(needs) => needs,
+            Access::Needs(needs) | Access::NeedsPerson(needs) => needs,
         };
         for platform in PlatformRole::ALL {
             for organisation in OrganisationRole::ALL.map(Some).into_iter().chain([None]) {
@@ -410,4 +410,126 @@ async fn an_organisation_makes_documents_with_a_template_of_its_own() {
             "documents.rendered",
         ]
     );
+}
+
+/// A key with every permission that a key may have, against every route: what is for people stays shut.
+#[tokio::test]
+async fn a_key_reaches_what_is_open_to_keys_and_no_other() {
+    let fleet = Fleet::new();
+    let routers: Vec<_> = fleet.apis().iter().map(runtime::Api::router).collect();
+    let everything = domain::role::permissions(PlatformRole::Admin, Some(OrganisationRole::Owner));
+    let key = domain::Caller::with_key(
+        "usr_00000000000000000000000000000001".parse().unwrap(),
+        "org_00000000000000000000000000000002".parse().unwrap(),
+        "key_00000000000000000000000000000003".parse().unwrap(),
+        &everything,
+        PlatformRole::Admin,
+        OrganisationRole::Owner,
+    );
+    let mut for_people = Vec::new();
+    for (route, rule) in access() {
+        let (method, path) = route.split_once(' ').unwrap();
+        let call = Call::new(method, path).json(&Value::Null).by(&key);
+        let mut codes = Vec::new();
+        for router in &routers {
+            codes.extend(call.send(router).await.code());
+        }
+        let expected = match &rule {
+            Access::Public => None,
+            Access::NeedsPerson(_) => Some("person_required"),
+            Access::Needs(needs) if needs.iter().any(|need| !key.may(need)) => {
+                Some("permission_denied")
+            }
+            Access::Needs(_) => None,
+        };
+        for code in ["person_required", "permission_denied"] {
+            assert_eq!(
+                codes.iter().any(|known| known == code),
+                expected == Some(code),
+                "{route}: {codes:?}"
+            );
+        }
+        if expected.is_some() {
+            for_people.push(route);
+        }
+    }
+    for route in [
+        "POST /v1/api-keys",
+        "POST /v1/auth/logout",
+        "PATCH /v1/users/me",
+    ] {
+        assert!(for_people.iter().any(|known| known == route), "{route}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_makes_documents_with_its_key_until_the_key_is_revoked() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let wanted = json!({"name": "CI", "permissions": ["documents:create", "documents:read"]});
+    let made = fleet.post("/v1/api-keys", Some(&ana), &wanted).await.json();
+    let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let with_key = |call: Call| call.header("x-api-key", key);
+    let path = format!("/v1/api-keys/{id}");
+
+    let document = fleet
+        .send(with_key(Call::post("/v1/documents", &invoice())))
+        .await;
+    let deleted = fleet
+        .send(with_key(Call::new(
+            "DELETE",
+            &format!("/v1/documents/{}", document.json()["id"].as_str().unwrap()),
+        )))
+        .await;
+    let keys = fleet.send(with_key(Call::get("/v1/api-keys"))).await;
+    let whoami = fleet
+        .send(Call::get("/v1/api-keys/whoami").header("authorization", &format!("Bearer {key}")))
+        .await;
+    let seen = fleet.get("/v1/documents", Some(&ana)).await.json();
+    let used = fleet.get(&path, Some(&ana)).await.json()["last_used_at"].clone();
+
+    assert_eq!(document.status.as_u16(), 201, "{:?}", document.json());
+    assert_eq!(deleted.code().as_deref(), Some("permission_denied"));
+    assert_eq!(keys.code().as_deref(), Some("person_required"));
+    assert_eq!(whoami.json()["id"], id);
+    assert_eq!(seen["items"][0]["id"], document.json()["id"]);
+    assert_eq!(used, json!("2026-01-02T03:00:00Z"));
+    let revoke = Call::new("DELETE", &path).header("authorization", &ana.bearer());
+    assert_eq!(fleet.send(revoke).await.status.as_u16(), 204);
+    fleet.clock.advance(Duration::from_secs(5));
+    let refused = fleet
+        .send(with_key(Call::post("/v1/documents", &invoice())))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_deref()),
+        (401, Some("api_key_invalid"))
+    );
+    let names: Vec<_> = fleet
+        .publish()
+        .await
+        .iter()
+        .map(|e| e.event.name())
+        .collect();
+    assert!(names.contains(&"auth.api_key_created") && names.contains(&"auth.api_key_revoked"));
+    assert!(!names.contains(&"documents.deleted"));
+}
+
+/// One repeats the other's request with the same `Idempotency-Key`: each gets their own.
+#[tokio::test]
+async fn a_key_and_its_maker_repeat_only_their_own_requests() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let wanted = json!({"name": "CI", "permissions": ["documents:create"]});
+    let made = fleet.post("/v1/api-keys", Some(&ana), &wanted).await.json();
+    let request = || Call::post("/v1/documents", &invoice()).header("idempotency-key", "k-1");
+
+    let by_ana = fleet
+        .send(request().header("authorization", &ana.bearer()))
+        .await;
+    let by_key = fleet
+        .send(request().header("x-api-key", made["key"].as_str().unwrap()))
+        .await;
+
+    assert_eq!((by_ana.status.as_u16(), by_key.status.as_u16()), (201, 201));
+    assert_ne!(by_ana.json()["id"], by_key.json()["id"]);
 }

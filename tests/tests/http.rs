@@ -696,3 +696,86 @@ async fn an_invoice_is_had_in_every_format() {
         assert!(file.starts_with(start.as_bytes()), "{format}");
     }
 }
+
+/// Waits until a key opens nothing any more.
+async fn dies(cloud: &Cloud, key: &str) {
+    let dead = async || {
+        let answer = cloud.get("/v1/documents", Some(key)).await;
+        (answer.refusal() == (401, "api_key_invalid")).then_some(())
+    };
+    cloud.wait_for("end", dead).await;
+}
+
+#[tokio::test]
+async fn a_program_works_with_its_key_until_it_is_revoked() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("llave").await;
+    let wanted = json!({"name": "CI", "permissions": ["documents:create", "documents:read"]});
+    let made = cloud.post("/v1/api-keys", Some(&ana.access), &wanted).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    let key = made.body["key"].as_str().unwrap().to_owned();
+    let path = format!("/v1/api-keys/{}", made.body["id"].as_str().unwrap());
+    let with = |method: Method, path: &str, key: &str| {
+        cloud.request(method, path).header("x-api-key", key)
+    };
+    let mut typo = key.clone();
+    typo.replace_range(40..41, if &key[40..41] == "0" { "1" } else { "0" });
+
+    let document = cloud
+        .send(with(Method::POST, "/v1/documents", &key).json(&invoice()))
+        .await;
+    let as_bearer = cloud.get("/v1/api-keys/whoami", Some(&key)).await;
+    let refused = [
+        cloud.send(with(Method::GET, "/v1/documents", &typo)).await,
+        cloud.send(with(Method::GET, "/v1/api-keys", &key)).await,
+        cloud
+            .send(with(Method::GET, "/v1/documents", &key).bearer_auth(&ana.access))
+            .await,
+        cloud
+            .send(with(Method::POST, "/v1/auth/logout?scope=global", &key))
+            .await,
+        cloud.get("/v1/api-keys/whoami", Some(&ana.access)).await,
+    ];
+    let listed = cloud.get("/v1/api-keys", Some(&ana.access)).await;
+
+    assert_eq!(document.status, StatusCode::CREATED, "{:?}", document.body);
+    assert_eq!(as_bearer.body["id"], made.body["id"]);
+    let codes = refused.each_ref().map(journeys::cloud::Answer::refusal);
+    assert_eq!(
+        codes,
+        [
+            (401, "api_key_invalid"),
+            (403, "person_required"),
+            (400, "credentials_ambiguous"),
+            (403, "person_required"),
+            (403, "api_key_required"),
+        ]
+    );
+    assert_eq!(listed.body["items"][0]["id"], made.body["id"]);
+    assert!(listed.body["items"][0]["last_used_at"].is_string());
+    assert!(!listed.body.to_string().contains(&key));
+
+    let reroll = json!({"grace_seconds": 0});
+    let fresh = cloud
+        .post(&format!("{path}/reroll"), Some(&ana.access), &reroll)
+        .await;
+    let fresh = fresh.body["key"].as_str().unwrap().to_owned();
+    let limit = Duration::from_secs(6);
+    let rerolled = tokio::time::timeout(limit, dies(&cloud, &key)).await;
+    assert!(rerolled.is_ok(), "the old secret was alive after 6 s");
+    let changed = cloud
+        .send(
+            cloud
+                .request(Method::PATCH, &path)
+                .bearer_auth(&ana.access)
+                .json(&json!({"name": "Nightly"})),
+        )
+        .await;
+    assert_eq!(changed.body["name"], "Nightly");
+    let revoke = cloud
+        .request(Method::DELETE, &path)
+        .bearer_auth(&ana.access);
+    assert_eq!(cloud.send(revoke).await.status, StatusCode::NO_CONTENT);
+    let revoked = tokio::time::timeout(limit, dies(&cloud, &fresh)).await;
+    assert!(revoked.is_ok(), "the key was alive after 6 s");
+}

@@ -1,4 +1,6 @@
-//! `/v1/auth/*`: sign-up, confirmation, sign-in, refresh, sign-out, forgotten passwords.
+//! `/v1/auth/*`: sign-up, confirmation, sign-in, refresh, sign-out, forgotten passwords. And [`keys`].
+
+mod keys;
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api_keys::ApiKeys;
 use crate::pace::{self, paced};
 use crate::{Auth, Limits, NewUser, Scope, SignedIn, Tokens};
 
@@ -24,6 +27,7 @@ struct Shared {
 
 /// The routes of this capability.
 pub fn routes(auth: Arc<Auth>, platform: &Platform) -> OpenApiRouter {
+    let api_keys = ApiKeys::new(&auth, platform.requests.clone());
     let shared = Shared {
         auth,
         limits: Limits::new(platform),
@@ -39,6 +43,7 @@ pub fn routes(auth: Arc<Auth>, platform: &Platform) -> OpenApiRouter {
         .routes(routes!(forgot_password))
         .routes(routes!(reset_password))
         .with_state(Arc::new(shared))
+        .merge(keys::routes(api_keys))
 }
 
 /// Who wants an account.
@@ -399,7 +404,7 @@ async fn refresh(
 #[utoipa::path(
     post, path = "/v1/auth/logout", tag = "auth", params(LogoutParams),
     responses((status = 204, description = "The sessions have ended"), Refusals),
-    security(("token" = [])),
+    security(("session" = [])),
 )]
 async fn logout(
     State(shared): State<Arc<Shared>>,

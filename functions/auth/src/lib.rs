@@ -1,17 +1,22 @@
-//! Sign-up, sign-in, sessions, and who a caller is.
+//! Sign-up, sign-in, sessions, keys for programs, and who a caller is.
 //!
 //! A Cognito user pool keeps the credentials and nothing else: the account is ours, and so is the session.
 //!
 //! **In:** nothing. **Out:** `auth.user_signed_up`, `auth.user_confirmed`, `auth.session_revoked`,
-//! `auth.refresh_reuse`, `auth.password_changed`.
+//! `auth.refresh_reuse`, `auth.password_changed`, `auth.api_key_created`, `auth.api_key_changed`,
+//! `auth.api_key_revoked`.
 //!
 //! | `pk` | `sk` | row |
 //! |---|---|---|
 //! | `usr_…` | `account` | [`domain::Account`] |
 //! | `usr_…` | `session#ses_…` | [`session::SessionRow`] |
-//! | `usr_…` | `event#evt_…` | outbox |
+//! | `org_…` | `key#key_…` | [`api_key::ApiKeyRow`] |
+//! | `org_…` | `keys` | how many of them there are |
+//! | `usr_…`, `org_…` | `event#evt_…` | outbox |
 //!
-//! Three functions: `auth-api` answers `/v1/auth/*`, `authorizer` says who calls every other route,
+//! In the table of the platform, `org_…` `used#key_…` says in which hour a key was used last.
+//!
+//! Three functions: `auth-api` answers `/v1/auth/*` and `/v1/api-keys*`, `authorizer` says who calls every other route,
 //! `auth-triggers` words the pool's mail.
 //!
 //! **Nobody learns whether an address has an account.** Signing up, confirming, asking for codes,
@@ -22,6 +27,8 @@
 //! that person (the retry, a confirmation, a sign-in) makes what is missing.
 
 pub mod api;
+pub mod api_key;
+pub mod api_keys;
 pub mod authorizer;
 pub mod http_keys;
 pub mod jwks;
@@ -116,6 +123,21 @@ pub enum AuthError {
     /// The refresh token had been exchanged and its successor used: the session was ended.
     #[error("the refresh token was used before")]
     ReusedRefresh,
+    /// A key was sent where only a session counts.
+    #[error("the caller has no session")]
+    NoSession,
+    /// The organisation has no such key.
+    #[error("there is no such key")]
+    NoSuchKey,
+    /// The key may do what the caller may not, who therefore must not hold its secret.
+    #[error("the key may do more than the caller")]
+    KeyBeyondCaller,
+    /// The organisation has as many keys as it may have.
+    #[error("the organisation has too many keys")]
+    TooManyKeys,
+    /// The key was changed since it was read.
+    #[error("the key has another version")]
+    VersionMismatch,
     /// Everybody was writing the same row.
     #[error("the row is busy")]
     Busy,

@@ -1,4 +1,4 @@
-//! The problems that only `/v1/auth/*` answers with.
+//! The problems that only `/v1/auth/*` and `/v1/api-keys*` answer with.
 
 use domain::Text;
 use runtime::{Code, Problem, problem};
@@ -75,6 +75,26 @@ pub static REFRESH_REUSED: Code = Code {
     ),
 };
 
+/// The organisation has as many keys as it may have.
+pub static API_KEYS_EXHAUSTED: Code = Code {
+    code: "api_keys_exhausted",
+    status: 409,
+    title: Text::fixed(
+        "La organización ya tiene 100 claves de API; revoca alguna",
+        "The organisation has 100 API keys already; revoke one",
+    ),
+};
+
+/// A person asks what only a key can be told.
+pub static API_KEY_REQUIRED: Code = Code {
+    code: "api_key_required",
+    status: 403,
+    title: Text::fixed(
+        "Esta petición se hace con una clave de API",
+        "This request is made with an API key",
+    ),
+};
+
 /// All of them.
 pub static ALL: &[&Code] = &[
     &INVALID_CREDENTIALS,
@@ -84,6 +104,8 @@ pub static ALL: &[&Code] = &[
     &REFRESH_INVALID,
     &REFRESH_EXPIRED,
     &REFRESH_REUSED,
+    &API_KEYS_EXHAUSTED,
+    &API_KEY_REQUIRED,
 ];
 
 impl From<AuthError> for Problem {
@@ -100,6 +122,16 @@ impl From<AuthError> for Problem {
             AuthError::InvalidRefresh => Self::new(&REFRESH_INVALID),
             AuthError::ExpiredSession => Self::new(&REFRESH_EXPIRED),
             AuthError::ReusedRefresh => Self::new(&REFRESH_REUSED),
+            AuthError::NoSession => Self::new(&problem::PERSON_REQUIRED),
+            AuthError::NoSuchKey => Self::new(&problem::NOT_FOUND),
+            AuthError::KeyBeyondCaller => {
+                Self::new(&problem::PERMISSION_DENIED).detail(Text::fixed(
+                    "La clave puede hacer más que tú, así que no puedes tener su secreto",
+                    "The key may do more than you, so you cannot have its secret",
+                ))
+            }
+            AuthError::TooManyKeys => Self::new(&API_KEYS_EXHAUSTED),
+            AuthError::VersionMismatch => Self::new(&problem::VERSION_MISMATCH),
             AuthError::Busy => Self::new(&problem::UNAVAILABLE).retry_after(1),
             AuthError::Port(error) => error.into(),
         }

@@ -28,6 +28,8 @@ impl Auth {
     /// Ends sessions of the caller's. Their access tokens are dead as soon as the authorizer looks again,
     /// within five seconds.
     pub async fn sign_out(&self, caller: &Caller, scope: Scope) -> Result<(), AuthError> {
+        // A key is no session: it can neither end itself this way nor put its maker out.
+        let session = caller.session.ok_or(AuthError::NoSession)?;
         // Without an account there is nobody to sign out.
         let Some(person) = self.person(caller.user).await? else {
             return Ok(());
@@ -35,11 +37,11 @@ impl Auth {
         match scope {
             Scope::Global => self.sign_out_everywhere(&person).await,
             Scope::Local => {
-                self.sign_out_some(&person, |row| row.session == caller.session)
+                self.sign_out_some(&person, |row| row.session == session)
                     .await
             }
             Scope::Others => {
-                self.sign_out_some(&person, |row| row.session != caller.session)
+                self.sign_out_some(&person, |row| row.session != session)
                     .await
             }
         }

@@ -28,6 +28,7 @@ pub struct World {
     pub auth: Arc<Auth>,
     pub identity: Arc<MemoryIdentity>,
     pub table: Arc<MemoryTable>,
+    pub requests: Arc<MemoryTable>,
     pub keys: Arc<MemoryKeys>,
     pub secrets: Arc<MemorySecrets>,
     pub clock: Arc<ManualClock>,
@@ -65,8 +66,9 @@ impl World {
             clock: clock.clone(),
             ids: ids.clone(),
         });
+        let requests = MemoryTable::shared();
         let platform = Platform {
-            requests: MemoryTable::shared(),
+            requests: requests.clone(),
             clock: clock.clone(),
             ids,
         };
@@ -74,6 +76,7 @@ impl World {
             auth,
             identity,
             table,
+            requests,
             keys,
             secrets,
             clock,

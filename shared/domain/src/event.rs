@@ -7,7 +7,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Batch, Content, Document, File, Happening, Id, Organisation, Session, Template, User};
+use crate::id::{
+    ApiKey, Batch, Content, Document, File, Happening, Id, Organisation, Session, Template, User,
+};
 
 /// What happened, with the values that a consumer decides on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +47,32 @@ pub enum Event {
     #[serde(rename = "auth.password_changed")]
     PasswordChanged {
         /// Whose.
+        user: Id<User>,
+    },
+    /// A key was made for a program.
+    #[serde(rename = "auth.api_key_created")]
+    ApiKeyCreated {
+        /// Which.
+        key: Id<ApiKey>,
+        /// Who made it.
+        user: Id<User>,
+    },
+    /// A key was changed: its name, what it may do, or its secret.
+    #[serde(rename = "auth.api_key_changed")]
+    ApiKeyChanged {
+        /// Which.
+        key: Id<ApiKey>,
+        /// Who changed it.
+        user: Id<User>,
+        /// The names of what changed.
+        fields: Vec<String>,
+    },
+    /// A key was revoked: it opens nothing any more.
+    #[serde(rename = "auth.api_key_revoked")]
+    ApiKeyRevoked {
+        /// Which.
+        key: Id<ApiKey>,
+        /// Who revoked it.
         user: Id<User>,
     },
     /// A profile and its personal organisation exist.
@@ -239,7 +267,10 @@ impl Event {
             | Self::UserConfirmed { .. }
             | Self::SessionRevoked { .. }
             | Self::RefreshReuse { .. }
-            | Self::PasswordChanged { .. } => "auth",
+            | Self::PasswordChanged { .. }
+            | Self::ApiKeyCreated { .. }
+            | Self::ApiKeyChanged { .. }
+            | Self::ApiKeyRevoked { .. } => "auth",
             Self::UserCreated { .. } | Self::UserUpdated { .. } => "users",
             Self::FileUploaded { .. }
             | Self::FileScanned { .. }
@@ -274,6 +305,9 @@ impl Event {
         "auth.session_revoked",
         "auth.refresh_reuse",
         "auth.password_changed",
+        "auth.api_key_created",
+        "auth.api_key_changed",
+        "auth.api_key_revoked",
         "users.created",
         "users.updated",
         "documents.rendered",
@@ -304,6 +338,9 @@ impl Event {
             Self::SessionRevoked { .. } => "auth.session_revoked",
             Self::RefreshReuse { .. } => "auth.refresh_reuse",
             Self::PasswordChanged { .. } => "auth.password_changed",
+            Self::ApiKeyCreated { .. } => "auth.api_key_created",
+            Self::ApiKeyChanged { .. } => "auth.api_key_changed",
+            Self::ApiKeyRevoked { .. } => "auth.api_key_revoked",
             Self::UserCreated { .. } => "users.created",
             Self::UserUpdated { .. } => "users.updated",
             Self::DocumentRendered { .. } => "documents.rendered",
@@ -365,6 +402,7 @@ mod tests {
         let content = Id::new(Uuid::from_u128(5));
         let batch = Id::new(Uuid::from_u128(6));
         let template = Id::new(Uuid::from_u128(7));
+        let key = Id::new(Uuid::from_u128(8));
         vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
@@ -374,6 +412,13 @@ mod tests {
             },
             Event::RefreshReuse { user, session },
             Event::PasswordChanged { user },
+            Event::ApiKeyCreated { key, user },
+            Event::ApiKeyChanged {
+                key,
+                user,
+                fields: vec!["secret".into()],
+            },
+            Event::ApiKeyRevoked { key, user },
             Event::UserCreated { user, organisation },
             Event::UserUpdated {
                 user,

@@ -122,6 +122,27 @@ impl PlatformRole {
     }
 }
 
+/// What no key may have: a program that could make keys would outlive its own.
+const OF_PEOPLE: [&str; 1] = ["api-keys:manage"];
+
+/// Whether there is such a permission at all.
+pub fn is_known(permission: &str) -> bool {
+    let of_platform = PlatformRole::ALL.into_iter().map(PlatformRole::own);
+    of_platform
+        .chain(of_organisations())
+        .any(|own| own.contains(&permission))
+}
+
+/// Whether an API key may have it. A key acts in an organisation: what belongs to a person's own account or
+/// to the platform is nothing for a program.
+pub fn is_grantable(permission: &str) -> bool {
+    of_organisations().any(|own| own.contains(&permission)) && !OF_PEOPLE.contains(&permission)
+}
+
+fn of_organisations() -> impl Iterator<Item = &'static [&'static str]> {
+    OrganisationRole::ALL.into_iter().map(OrganisationRole::own)
+}
+
 /// Everything that these roles permit together, inheritance included.
 pub fn permissions(
     platform: PlatformRole,
@@ -173,6 +194,25 @@ mod tests {
         let guest = permissions(PlatformRole::Guest, Some(OrganisationRole::Owner));
 
         assert_eq!(guest, BTreeSet::from(["profile:read".to_owned()]));
+    }
+
+    #[test]
+    fn a_key_may_have_what_an_organisation_gives_and_nothing_of_a_person() {
+        for (permission, known, grantable) in [
+            ("documents:create", true, true),
+            ("organisations:delete", true, true),
+            ("api-keys:manage", true, false),
+            ("profile:read", true, false),
+            ("ops:admin", true, false),
+            ("documents:*", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(
+                (is_known(permission), is_grantable(permission)),
+                (known, grantable),
+                "{permission}"
+            );
+        }
     }
 
     #[test]

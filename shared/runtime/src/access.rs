@@ -10,16 +10,24 @@ use utoipa::openapi::path::Operation;
 use crate::context::{Context, Verdict};
 use crate::problem::{self, Code, Problem};
 
-/// The name of the security scheme in the description.
+/// The security scheme of a route that people and programs may call: what a handler declares.
 pub const SCHEME: &str = "token";
+
+/// The security scheme of a route that is for people only: about their sessions, or about keys.
+pub const PEOPLE_SCHEME: &str = "session";
+
+/// The other half of [`SCHEME`]: the description says it wherever `token` stands.
+pub const KEY_SCHEME: &str = "api_key";
 
 /// What a route asks of its caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody.
     Public,
-    /// Somebody with all of these permissions; with none listed, anybody who signed in.
+    /// Somebody with all of these permissions; with none listed, anybody who signed in or has a key.
     Needs(Vec<String>),
+    /// The same, but a person who signed in: no key opens it.
+    NeedsPerson(Vec<String>),
 }
 
 /// A route that the description says nothing about, or something that cannot be enforced.
@@ -62,6 +70,7 @@ impl AccessTable {
         match self.0.get(&(context.method.clone(), route.to_owned())) {
             Some(Access::Public) => Ok(()),
             Some(Access::Needs(permissions)) => authorise(context, permissions),
+            Some(Access::NeedsPerson(permissions)) => person(context, permissions),
             None => Err(self.no_such_method(route)),
         }
     }
@@ -98,16 +107,27 @@ pub fn operations(description: &OpenApi) -> Vec<(Method, &str, &Operation)> {
 }
 
 /// The crate's requirement type hides its content, so it is read in the form in which it is published.
-fn declared(operation: &Operation) -> Option<Access> {
+pub(crate) fn declared(operation: &Operation) -> Option<Access> {
     let requirements = serde_json::to_value(operation.security.as_ref()?).ok()?;
     let first = requirements.as_array()?.first()?.as_object()?;
-    match first.get(SCHEME) {
-        None if first.is_empty() => Some(Access::Public),
-        None => None,
-        Some(scopes) => serde_json::from_value(scopes.clone())
-            .ok()
-            .map(Access::Needs),
+    if first.is_empty() {
+        return Some(Access::Public);
     }
+    let needs = |scheme| serde_json::from_value(first.get(scheme)?.clone()).ok();
+    needs(SCHEME)
+        .map(Access::Needs)
+        .or_else(|| needs(PEOPLE_SCHEME).map(Access::NeedsPerson))
+}
+
+/// The kind of credential first: whoever holds a key has to hear that no permission would help.
+fn person(context: &Context, permissions: &[String]) -> Result<(), Problem> {
+    if context
+        .caller()
+        .is_some_and(|caller| caller.session.is_none())
+    {
+        return Err(Problem::new(&problem::PERSON_REQUIRED));
+    }
+    authorise(context, permissions)
 }
 
 fn authorise(context: &Context, permissions: &[String]) -> Result<(), Problem> {
@@ -134,6 +154,8 @@ fn refusal(code: &str) -> &'static Code {
         &problem::TOKEN_MISSING,
         &problem::TOKEN_EXPIRED,
         &problem::WRONG_TOKEN_USE,
+        &problem::API_KEY_INVALID,
+        &problem::CREDENTIALS_AMBIGUOUS,
         &problem::SESSION_REVOKED,
         &problem::NOT_A_MEMBER,
     ]
@@ -143,6 +165,6 @@ fn refusal(code: &str) -> &'static Code {
 }
 
 fn denied(caller: &Caller) -> Problem {
-    tracing::info!(user = %caller.user, "permission denied");
+    tracing::info!(actor = caller.actor(), "permission denied");
     Problem::new(&problem::PERMISSION_DENIED)
 }

@@ -119,6 +119,7 @@ async fn platform_layer(State(layer): State<Arc<Layer>>, request: Request, next:
         request_id = %context.request_id,
         trace_id = %context.trace.trace_id(),
         user = context.caller().map(|c| c.user.to_string()),
+        key = context.caller().and_then(|c| c.key).map(|key| key.to_string()),
         org = context.caller().map(|c| c.organisation.to_string()),
     );
     let handled = async {
@@ -184,7 +185,7 @@ impl Layer {
         }
         let caller = context.caller().map_or_else(
             || format!("ip:{}", context.source_ip),
-            |c| c.user.to_string(),
+            domain::Caller::actor,
         );
         Ok(Some(self.limiter.admit(&caller).await?))
     }
@@ -337,7 +338,7 @@ fn dress(context: &Context, response: Response) -> Response {
     }
     headers.append(
         header::VARY,
-        HeaderValue::from_static("accept-language, authorization, origin"),
+        HeaderValue::from_static("accept-language, authorization, origin, x-api-key"),
     );
     for (name, value) in [
         ("x-request-id", context.request_id.clone()),

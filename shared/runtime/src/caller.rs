@@ -9,7 +9,7 @@ use http::request::Parts;
 use crate::Context;
 use crate::problem::{self, Problem};
 
-/// The person who asks, already checked for the route's permission.
+/// The person or program that asks, already checked for the route's permission.
 #[derive(Clone, Debug)]
 pub struct Caller(pub domain::Caller);
 

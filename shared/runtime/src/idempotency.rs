@@ -252,11 +252,12 @@ fn valid_key(value: &HeaderValue) -> Result<&str, Problem> {
         .ok_or_else(|| Problem::new(&problem::IDEMPOTENCY_KEY_INVALID))
 }
 
-/// Two callers may choose the same key, and one caller may use it on two routes.
+/// Two callers may choose the same key, and one caller may use it on two routes. A person and the programs
+/// that hold that person's API keys are callers of their own.
 fn row_name(context: &Context, key: &str) -> String {
     let whose = context.caller().map_or_else(
         || format!("ip:{}", context.source_ip),
-        |caller| format!("{}:{}", caller.organisation, caller.user),
+        |caller| format!("{}:{}", caller.organisation, caller.actor()),
     );
     let name = format!("{whose}\n{} {}\n{key}", context.method, context.path);
     HEXLOWER.encode(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())

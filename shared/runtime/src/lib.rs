@@ -11,7 +11,7 @@
 //!     post, path = "/v1/documents", tag = "documents",
 //!     request_body = NewDocument,
 //!     responses((status = 201, body = DocumentView), Refusals),
-//!     security(("token" = ["documents:create"])),     // or security(()) for everybody
+//!     security(("token" = ["documents:create"])),     // "session" = people only; security(()) = everybody
 //! )]
 //! async fn create(
 //!     State(documents): State<Arc<Documents>>,

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     Components, Content, InfoBuilder, OpenApi, RefOr, Response, ResponseBuilder,
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
-use crate::access::SCHEME;
+use crate::access::{Access, KEY_SCHEME, PEOPLE_SCHEME, SCHEME, declared};
 use crate::problem::{FieldErrorBody, ProblemBody};
 
 /// The refusals that any route may answer with; every route's `responses(…)` names it.
@@ -19,7 +22,7 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
             ("400", "The request is not of the described shape"),
-            ("401", "No valid access token"),
+            ("401", "No valid access token or API key"),
             ("403", "Not permitted"),
             ("404", "Not found"),
             ("409", "Conflicts with the present state"),
@@ -44,7 +47,7 @@ fn refusal(description: &str) -> Response {
         .build()
 }
 
-/// Adds what every part of the description shares: title, security scheme, the problem's shape.
+/// Adds what every part of the description shares: title, security schemes, the problem's shape.
 pub fn finish(description: &mut OpenApi) {
     description.info = InfoBuilder::new()
         .title("Fleet")
@@ -64,11 +67,50 @@ pub fn finish(description: &mut OpenApi) {
     );
     components.add_security_scheme(
         SCHEME,
-        SecurityScheme::Http(
-            HttpBuilder::new()
-                .scheme(HttpAuthScheme::Bearer)
-                .bearer_format("JWT")
-                .build(),
-        ),
+        bearer("An access token, or an API key (`flt_live_…`)"),
     );
+    components.add_security_scheme(
+        PEOPLE_SCHEME,
+        bearer("An access token of a person who has signed in; no API key opens these routes"),
+    );
+    components.add_security_scheme(
+        KEY_SCHEME,
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            "X-Api-Key",
+            "An API key of an organisation. A request carries a token or a key, never both",
+        ))),
+    );
+    for item in description.paths.paths.values_mut() {
+        for operation in [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ] {
+            if let Some(operation) = operation {
+                open_to_keys(operation);
+            }
+        }
+    }
+}
+
+fn bearer(description: &str) -> SecurityScheme {
+    SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some(description))
+            .build(),
+    )
+}
+
+/// Where a token is taken, a key in the header of its own is taken too.
+fn open_to_keys(operation: &mut Operation) {
+    if let Some(Access::Needs(permissions)) = declared(operation) {
+        operation.security = Some(vec![
+            SecurityRequirement::new(SCHEME, &permissions),
+            SecurityRequirement::new(KEY_SCHEME, &permissions),
+        ]);
+    }
 }

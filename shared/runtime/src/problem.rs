@@ -33,7 +33,7 @@ codes! {
     PARAMETER_INVALID = 400 "parameter_invalid", "Un parámetro no es válido", "A parameter is not valid";
     /// `Idempotency-Key` is empty, too long, or not visible ASCII.
     IDEMPOTENCY_KEY_INVALID = 400 "idempotency_key_invalid", "La clave de idempotencia no es válida", "The idempotency key is not valid";
-    /// No `Authorization: Bearer …` where one is needed.
+    /// Neither `Authorization: Bearer …` nor `X-Api-Key` where one is needed.
     TOKEN_MISSING = 401 "token_missing", "Falta el token de acceso", "The access token is missing";
     /// The token is not one of ours, or was changed.
     TOKEN_INVALID = 401 "token_invalid", "El token de acceso no es válido", "The access token is not valid";
@@ -41,12 +41,18 @@ codes! {
     TOKEN_EXPIRED = 401 "token_expired", "El token de acceso ha caducado", "The access token has expired";
     /// An ID token or a refresh token stands where an access token belongs.
     WRONG_TOKEN_USE = 401 "wrong_token_use", "Este token no es un token de acceso", "This token is not an access token";
+    /// Not an API key of ours, or one that was revoked or is past its time.
+    API_KEY_INVALID = 401 "api_key_invalid", "La clave de API no es válida", "The API key is not valid";
+    /// A token and a key in one request: whose word would count?
+    CREDENTIALS_AMBIGUOUS = 400 "credentials_ambiguous", "Envía un token o una clave de API, no ambos", "Send a token or an API key, not both";
     /// The session was signed out, or the password was set anew.
     SESSION_REVOKED = 401 "session_revoked", "La sesión ha terminado", "The session has ended";
     /// `X-Organisation` names one that the caller does not belong to.
     NOT_A_MEMBER = 403 "not_a_member", "No perteneces a esta organización", "You are not a member of this organisation";
     /// The caller's roles do not include what the route needs.
     PERMISSION_DENIED = 403 "permission_denied", "No tienes permiso para esto", "You may not do this";
+    /// The request came with an API key, and the route is for people.
+    PERSON_REQUIRED = 403 "person_required", "Esto solo puede hacerlo una persona que haya iniciado sesión", "Only a person who has signed in may do this";
     /// No such route, or nothing there that the caller can see.
     NOT_FOUND = 404 "not_found", "No existe", "Not found";
     /// The path exists, with other methods.

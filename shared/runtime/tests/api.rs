@@ -41,6 +41,11 @@ async fn list(caller: Caller) -> String {
     caller.user.to_string()
 }
 
+#[utoipa::path(get, path = "/v1/mine", responses((status = 200), Refusals), security(("session" = ["documents:read"])))]
+async fn mine(caller: Caller) -> String {
+    caller.user.to_string()
+}
+
 #[utoipa::path(post, path = "/v1/things", request_body = NewThing, responses((status = 201, body = Thing), Refusals),
     security(("token" = ["documents:create"])))]
 async fn create(
@@ -78,6 +83,7 @@ impl World {
         let made = Arc::new(AtomicUsize::default());
         let routes = OpenApiRouter::new()
             .routes(routes!(open))
+            .routes(routes!(mine))
             .routes(routes!(list, create))
             .with_state(made.clone());
         let platform = Platform {
@@ -115,6 +121,21 @@ fn caller(role: OrganisationRole) -> domain::Caller {
             .expect("an id"),
         PlatformRole::User,
         Some(role),
+    )
+}
+
+/// A program with a key of the same person.
+fn program(given: &[&str]) -> domain::Caller {
+    let person = caller(OrganisationRole::Editor);
+    domain::Caller::with_key(
+        person.user,
+        person.organisation,
+        "key_00000000000000000000000000000004"
+            .parse()
+            .expect("an id"),
+        &given.iter().map(|&given| given.to_owned()).collect(),
+        PlatformRole::User,
+        OrganisationRole::Editor,
     )
 }
 
@@ -191,6 +212,71 @@ async fn every_refusal_is_a_problem_with_its_code_and_request_id() {
 }
 
 #[tokio::test]
+async fn a_route_for_people_is_shut_to_keys_whatever_they_may_do() {
+    let world = World::new();
+    let read = program(&["documents:read"]);
+
+    for (call, status, code) in [
+        (
+            Call::get("/v1/mine").by(&read),
+            403,
+            Some("person_required"),
+        ),
+        (
+            Call::get("/v1/mine").by(&program(&[])),
+            403,
+            Some("person_required"),
+        ),
+        (Call::get("/v1/mine"), 401, Some("token_missing")),
+        (
+            Call::get("/v1/mine").by(&caller(OrganisationRole::Viewer)),
+            200,
+            None,
+        ),
+        (Call::get("/v1/things").by(&read), 200, None),
+        (post(1).by(&read), 403, Some("permission_denied")),
+        (
+            Call::get("/v1/things").refused("api_key_invalid"),
+            401,
+            Some("api_key_invalid"),
+        ),
+        (
+            Call::get("/v1/things").refused("credentials_ambiguous"),
+            400,
+            Some("credentials_ambiguous"),
+        ),
+    ] {
+        let answer = world.send(&call).await;
+
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_deref()),
+            (status, code),
+            "{call:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_description_says_where_a_key_is_taken() {
+    let description = serde_json::to_value(World::new().api.description()).unwrap();
+    let security =
+        |path: &str, method: &str| description["paths"][path][method]["security"].clone();
+
+    assert_eq!(security("/v1/open", "get"), json!([{}]));
+    assert_eq!(
+        security("/v1/things", "post"),
+        json!([{"token": ["documents:create"]}, {"api_key": ["documents:create"]}])
+    );
+    assert_eq!(
+        security("/v1/mine", "get"),
+        json!([{"session": ["documents:read"]}])
+    );
+    for scheme in ["token", "session", "api_key"] {
+        assert!(description["components"]["securitySchemes"][scheme].is_object());
+    }
+}
+
+#[tokio::test]
 async fn a_preflight_that_the_gateway_passed_on_is_no_failure() {
     let world = World::new();
 
@@ -251,7 +337,12 @@ async fn a_key_is_not_for_another_body_and_not_shared_by_callers() {
         ..caller(OrganisationRole::Editor)
     };
 
+    let by_program = post(8)
+        .header("idempotency-key", "key-1")
+        .by(&program(&["documents:create"]));
+
     let reused = world.create("key-1", 8).await;
+    let program = world.send(&by_program).await;
     let somebody_else = world
         .send(&post(8).header("idempotency-key", "key-1").by(&other))
         .await;
@@ -261,6 +352,7 @@ async fn a_key_is_not_for_another_body_and_not_shared_by_callers() {
         (422, Some("idempotency_key_reused"))
     );
     assert_eq!(somebody_else.status, StatusCode::CREATED);
+    assert_eq!(program.status, StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -335,6 +427,27 @@ async fn request_1001_in_a_minute_is_refused_and_says_when_to_come_back() {
     );
     assert_eq!(refused.header("ratelimit-remaining"), Some("0"));
     assert_eq!(admitted.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_program_uses_up_its_own_quota_and_not_its_makers() {
+    let world = World::new();
+    let by_key = Call::get("/v1/things").by(&program(&["documents:read"]));
+    for n in 1..=1000 {
+        assert_eq!(
+            world.send(&by_key).await.status,
+            StatusCode::OK,
+            "request {n}"
+        );
+    }
+
+    let refused = world.send(&by_key).await;
+    let person = world
+        .send(&Call::get("/v1/things").by(&caller(OrganisationRole::Viewer)))
+        .await;
+
+    assert_eq!(refused.code().as_deref(), Some("rate_limited"));
+    assert_eq!(person.status, StatusCode::OK);
 }
 
 #[test]

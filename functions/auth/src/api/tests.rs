@@ -6,10 +6,12 @@ use domain::{Locale, Text};
 use jiff::Timestamp;
 use ports::clock::Clock;
 use ports::identity::totp;
+use runtime::access::Access;
 use runtime::testing::{Answer, Call};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use crate::api_keys::{ApiKeys, NewKey};
 use crate::problems;
 use crate::world::{PASSWORD, World, address, caller, origin};
 
@@ -396,8 +398,6 @@ async fn a_login_under_one_key_opens_one_session() {
 
 #[tokio::test]
 async fn every_sample_event_is_of_the_described_shape() {
-    let world = World::new();
-    world.member("bea@example.com").await;
     let samples = std::fs::read_dir(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../events/auth-api"
@@ -408,6 +408,15 @@ async fn every_sample_event_is_of_the_described_shape() {
         let path = sample.unwrap().path();
         let event: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         let call = Call::of_event(&event);
+        let world = World::new();
+        world.member("bea@example.com").await;
+        if let Some(caller) = event["requestContext"]["authorizer"]["lambda"]["caller"].as_str() {
+            let caller = serde_json::from_str(caller).unwrap();
+            ApiKeys::new(&world.auth, world.requests.clone())
+                .create(&caller, SAMPLE_KEY, sample_key())
+                .await
+                .unwrap();
+        }
 
         let answer = call.send(&world.api().router()).await;
 
@@ -419,20 +428,48 @@ async fn every_sample_event_is_of_the_described_shape() {
         );
         answered += 1;
     }
-    assert_eq!(answered, world.api().access().rows().count());
+    assert_eq!(answered, World::new().api().access().rows().count());
+}
+
+/// The key that the samples are about.
+const SAMPLE_KEY: uuid::Uuid = uuid::Uuid::from_u128(0x019a_0000_0000_7000_8000_0000_0000_0001);
+
+fn sample_key() -> NewKey {
+    NewKey {
+        name: "Nightly invoices".into(),
+        permissions: ["documents:read".to_owned()].into(),
+        expires_at: None,
+    }
 }
 
 #[tokio::test]
-async fn only_signing_out_asks_who_is_there() {
+async fn signing_out_and_keys_ask_who_is_there_and_a_key_may_only_ask_what_it_is() {
     let world = World::new();
     let api = world.api();
 
-    let needing: Vec<_> = api
+    let mut needing: Vec<_> = api
         .access()
         .rows()
-        .filter(|(_, _, access)| **access != runtime::access::Access::Public)
-        .map(|(method, path, _)| format!("{method} {path}"))
+        .filter(|(_, _, access)| **access != Access::Public)
+        .map(|(method, path, access)| (format!("{method} {path}"), access.clone()))
         .collect();
+    needing.sort_by(|a, b| a.0.cmp(&b.0));
 
-    assert_eq!(needing, ["POST /v1/auth/logout"]);
+    let manages = || Access::NeedsPerson(vec!["api-keys:manage".into()]);
+    assert_eq!(
+        needing,
+        [
+            ("DELETE /v1/api-keys/{id}".to_owned(), manages()),
+            ("GET /v1/api-keys".to_owned(), manages()),
+            ("GET /v1/api-keys/whoami".to_owned(), Access::Needs(vec![])),
+            ("GET /v1/api-keys/{id}".to_owned(), manages()),
+            ("PATCH /v1/api-keys/{id}".to_owned(), manages()),
+            ("POST /v1/api-keys".to_owned(), manages()),
+            ("POST /v1/api-keys/{id}/reroll".to_owned(), manages()),
+            (
+                "POST /v1/auth/logout".to_owned(),
+                Access::NeedsPerson(vec![])
+            ),
+        ]
+    );
 }

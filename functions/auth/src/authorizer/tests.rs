@@ -10,9 +10,10 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::*;
+use crate::api_keys::{ApiKeys, KeyChange, NewKey};
 use crate::jwks::KeySource;
 use crate::token::forge::{self, Forge};
-use crate::world::{World, address, caller, later, origin};
+use crate::world::{REFRESH_SECRET, World, address, caller, later, origin};
 use crate::{Scope, Tokens};
 
 const ANA: &str = "ana@example.com";
@@ -49,6 +50,9 @@ fn gate_with(keys: bool) -> Gate {
         keys: KeySet::new(Published(keys), world.clock.clone()),
         accounts: world.table.clone(),
         members: members.clone(),
+        usage: world.requests.clone(),
+        secrets: world.secrets.clone(),
+        key_secret_id: REFRESH_SECRET.into(),
         clock: world.clock.clone(),
         recent: Recent::default(),
     };
@@ -98,6 +102,75 @@ impl Gate {
     }
 }
 
+/// A program's key and the person who made it.
+struct Program {
+    maker: Caller,
+    id: Id<ApiKey>,
+    text: String,
+}
+
+impl Gate {
+    fn keys(&self) -> ApiKeys {
+        ApiKeys::new(&self.world.auth, self.world.requests.clone())
+    }
+
+    /// A key that its maker, in this role of organisation 7, has given two permissions.
+    async fn program(&self, role: OrganisationRole) -> Program {
+        let user = self.world.member(ANA).await;
+        let tokens = self.world.sign_in(ANA).await;
+        self.join(organisation(7), user, role).await;
+        let asked = [
+            ("authorization", bearer(&tokens)),
+            ("x-organisation", organisation(7).to_string()),
+        ];
+        let maker = let_through(
+            &self
+                .ask(&asked.each_ref().map(|(n, v)| (*n, v.as_str())))
+                .await,
+        );
+        self.key(maker, None).await
+    }
+
+    async fn key(&self, maker: Caller, expires_at: Option<Timestamp>) -> Program {
+        let new = NewKey {
+            name: "CI".into(),
+            permissions: GIVEN.map(str::to_owned).into(),
+            expires_at,
+        };
+        let request = self.world.platform.ids.uuid(self.world.clock.now());
+        let minted = self.keys().create(&maker, request, new).await.unwrap();
+        Program {
+            maker,
+            id: minted.row.id,
+            text: minted.text.expose_secret().to_owned(),
+        }
+    }
+
+    async fn ask_with(&self, key: &str) -> Verdict {
+        self.ask(&[("x-api-key", key)]).await
+    }
+
+    async fn demote(&self, program: &Program, role: Option<OrganisationRole>) {
+        let key = Key::new(organisation(7), Membership::sort(program.maker.user));
+        let write = match role {
+            None => Write::Delete(key, If::Present),
+            Some(role) => {
+                let row = self.members.get(&key).await.unwrap().unwrap();
+                let membership = Membership {
+                    role,
+                    ..row.parse().unwrap()
+                };
+                Write::Put(row.next(&membership), If::Present)
+            }
+        };
+        self.members.write(vec![write]).await.unwrap();
+    }
+}
+
+const GIVEN: [&str; 2] = ["documents:create", "documents:read"];
+
+const REFUSED: Verdict = Verdict::Refused("api_key_invalid");
+
 fn let_through(verdict: &Verdict) -> Caller {
     match verdict {
         Verdict::Caller(caller) => serde_json::from_str(caller).unwrap(),
@@ -118,7 +191,11 @@ async fn whoever_signed_in_owns_their_personal_organisation() {
     let caller = let_through(&gate.ask_as(&tokens).await);
 
     let account = gate.world.account(user).unwrap();
-    assert_eq!((caller.user, caller.session), origin(&tokens));
+    let (user_of_token, session) = origin(&tokens);
+    assert_eq!(
+        (caller.user, caller.session),
+        (user_of_token, Some(session))
+    );
     assert_eq!(caller.organisation, account.organisation);
     assert_eq!(caller.organisation_role, Some(OrganisationRole::Owner));
     assert!(caller.may("documents:create"));
@@ -346,7 +423,12 @@ async fn every_sample_event_is_a_question() {
     }
     verdicts.sort_by(|a, b| a.0.cmp(&b.0));
 
-    let expected = ["token_invalid", "token_invalid", "token_missing"];
+    let expected = [
+        "token_invalid",
+        "api_key_invalid",
+        "token_invalid",
+        "token_missing",
+    ];
     for ((name, answer), code) in verdicts.iter().zip(expected) {
         assert_eq!(
             *answer,
@@ -355,4 +437,298 @@ async fn every_sample_event_is_a_question() {
         );
     }
     assert_eq!(verdicts.len(), expected.len());
+}
+
+#[tokio::test]
+async fn a_key_acts_in_its_organisation_with_what_it_was_given() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+
+    let caller = let_through(&gate.ask_with(&program.text).await);
+
+    assert_eq!(
+        (caller.user, caller.organisation, caller.session, caller.key),
+        (program.maker.user, organisation(7), None, Some(program.id))
+    );
+    assert_eq!(caller.permissions, GIVEN.map(str::to_owned).into());
+    let as_bearer = format!("Bearer {}", program.text);
+    for headers in [
+        &[("Authorization", as_bearer.as_str())][..],
+        &[("X-Api-Key", program.text.as_str())],
+        &[
+            ("x-api-key", program.text.as_str()),
+            ("x-organisation", organisation(7).to_string().as_str()),
+        ],
+    ] {
+        assert_eq!(let_through(&gate.ask(headers).await), caller);
+    }
+    let elsewhere = gate
+        .ask(&[
+            ("x-api-key", &program.text),
+            ("x-organisation", &organisation(8).to_string()),
+        ])
+        .await;
+    assert_eq!(elsewhere, Verdict::Refused("not_a_member"));
+}
+
+#[tokio::test]
+async fn two_credentials_are_one_too_many() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let tokens = gate.world.sign_in(ANA).await;
+    for authorization in [
+        bearer(&tokens),
+        format!("Bearer {}", program.text),
+        "Basic YW5hOng=".into(),
+        String::new(),
+    ] {
+        let verdict = gate
+            .ask(&[
+                ("authorization", &authorization),
+                ("x-api-key", &program.text),
+            ])
+            .await;
+
+        assert_eq!(
+            verdict,
+            Verdict::Refused("credentials_ambiguous"),
+            "{authorization}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_malformed_is_refused_without_a_read() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let text = &program.text;
+    let calls = || {
+        [
+            gate.world.table.faults().calls(),
+            gate.members.faults().calls(),
+            gate.world.requests.faults().calls(),
+            gate.world.secrets.faults().calls(),
+        ]
+    };
+    let before = calls();
+    let mut typo = text.clone().into_bytes();
+    typo[40] = if typo[40] == b'0' { b'1' } else { b'0' };
+    for wrong in [
+        String::from_utf8(typo).unwrap(),
+        text[..text.len() - 1].to_owned(),
+        format!("{text}0"),
+        format!("{text},{text}"),
+        format!(" {text}"),
+        text.to_uppercase(),
+        text.replace("live", "test"),
+        "flt_".into(),
+        "flt_live_".into(),
+        format!("flt_live_{}", "0".repeat(96)),
+        "x".repeat(10_000),
+        String::new(),
+    ] {
+        assert_eq!(gate.ask_with(&wrong).await, REFUSED, "{wrong}");
+    }
+
+    assert_eq!(calls(), before);
+}
+
+#[tokio::test]
+async fn unknown_revoked_expired_and_rerolled_keys_get_one_answer_for_one_read() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let maker = program.maker.clone();
+    let ids = gate.world.platform.ids.clone();
+    let unknown = KeyText::mint(organisation(7), Id::new(uuid::Uuid::max()), &*ids);
+    let elsewhere = KeyText::mint(organisation(9), program.id, &*ids);
+    let guessed = KeyText::mint(organisation(7), program.id, &*ids);
+    let soon = gate.world.clock.now() + SignedDuration::from_secs(60);
+    let expired = gate.key(maker.clone(), Some(soon)).await;
+    let revoked = gate.key(maker.clone(), None).await;
+    gate.keys().revoke(&maker, revoked.id).await.unwrap();
+    let rerolled = gate.key(maker.clone(), None).await;
+    gate.keys()
+        .reroll(&maker, rerolled.id, uuid::Uuid::max(), Duration::ZERO)
+        .await
+        .unwrap();
+    later(&gate.world.clock, 60);
+
+    for (what, text) in [
+        ("unknown", unknown.text().expose_secret()),
+        ("elsewhere", elsewhere.text().expose_secret()),
+        ("guessed", guessed.text().expose_secret()),
+        ("expired", expired.text.as_str()),
+        ("revoked", revoked.text.as_str()),
+        ("rerolled", rerolled.text.as_str()),
+    ] {
+        let before = gate.world.table.faults().calls();
+
+        assert_eq!(gate.ask_with(text).await, REFUSED, "{what}");
+
+        assert_eq!(gate.world.table.faults().calls() - before, 1, "{what}");
+    }
+    let_through(&gate.ask_with(&program.text).await);
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_dead_within_five_seconds() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let_through(&gate.ask_with(&program.text).await);
+
+    gate.keys()
+        .revoke(&program.maker, program.id)
+        .await
+        .unwrap();
+    later(&gate.world.clock, 5);
+
+    assert_eq!(gate.ask_with(&program.text).await, REFUSED);
+}
+
+#[tokio::test]
+async fn a_key_weakens_with_its_maker_and_ends_when_they_leave() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let_through(&gate.ask_with(&program.text).await);
+
+    gate.demote(&program, Some(OrganisationRole::Viewer)).await;
+    later(&gate.world.clock, 5);
+    let weak = let_through(&gate.ask_with(&program.text).await);
+    gate.demote(&program, None).await;
+    later(&gate.world.clock, 5);
+
+    assert_eq!(weak.permissions, ["documents:read".to_owned()].into());
+    assert_eq!(gate.ask_with(&program.text).await, REFUSED);
+}
+
+#[tokio::test]
+async fn both_secrets_open_during_the_grace_and_each_acts_for_who_holds_it() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let bea = gate.world.member("bea@example.com").await;
+    gate.join(organisation(7), bea, OrganisationRole::Owner)
+        .await;
+    let by_bea = Caller {
+        user: bea,
+        ..program.maker.clone()
+    };
+    let fresh = gate
+        .keys()
+        .reroll(
+            &by_bea,
+            program.id,
+            uuid::Uuid::max(),
+            Duration::from_secs(60),
+        )
+        .await
+        .unwrap();
+    let fresh = fresh.text.expose_secret();
+
+    let (old, new) = (
+        let_through(&gate.ask_with(&program.text).await),
+        let_through(&gate.ask_with(fresh).await),
+    );
+    later(&gate.world.clock, 60);
+
+    assert_eq!((old.user, new.user), (program.maker.user, bea));
+    assert_eq!(old.key, new.key);
+    assert_eq!(gate.ask_with(&program.text).await, REFUSED);
+    let_through(&gate.ask_with(fresh).await);
+}
+
+#[tokio::test]
+async fn what_a_key_may_do_changes_within_five_seconds() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let_through(&gate.ask_with(&program.text).await);
+    let change = KeyChange {
+        permissions: Some(["files:read".to_owned()].into()),
+        ..KeyChange::default()
+    };
+    gate.keys()
+        .update(&program.maker, program.id, 1, change)
+        .await
+        .unwrap();
+    later(&gate.world.clock, 5);
+
+    let caller = let_through(&gate.ask_with(&program.text).await);
+
+    assert_eq!(caller.permissions, ["files:read".to_owned()].into());
+}
+
+#[tokio::test]
+async fn a_busy_key_costs_three_reads_in_four_seconds_and_a_note_in_an_hour() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let calls = || {
+        (
+            gate.world.table.faults().calls() + gate.members.faults().calls(),
+            gate.world.requests.faults().calls(),
+        )
+    };
+    let before = calls();
+
+    for _ in 0..40 {
+        let_through(&gate.ask_with(&program.text).await);
+        gate.world.clock.advance(Duration::from_millis(99));
+    }
+    let after = calls();
+    for _ in 0..10 {
+        later(&gate.world.clock, 60);
+        let_through(&gate.ask_with(&program.text).await);
+    }
+
+    assert_eq!((after.0 - before.0, after.1 - before.1), (3, 1));
+    assert_eq!(calls().1, after.1);
+}
+
+#[tokio::test]
+async fn a_used_key_says_in_which_hour() {
+    let gate = gate();
+    let program = gate.program(OrganisationRole::Admin).await;
+    let hour: Timestamp = "2026-01-02T03:00:00Z".parse().unwrap();
+    let uses = async || gate.keys().last_uses(&program.maker).await.unwrap();
+    assert!(uses().await.is_empty());
+
+    gate.world.requests.faults().fail_next(Fault::Before);
+    let_through(&gate.ask_with(&program.text).await);
+    let unknown = uses().await.len();
+    later(&gate.world.clock, 5);
+    let_through(&gate.ask_with(&program.text).await);
+
+    assert_eq!(unknown, 0);
+    let first = uses().await[&program.id];
+    later(&gate.world.clock, 3600);
+    let_through(&gate.ask_with(&program.text).await);
+    let second = uses().await[&program.id];
+    assert_eq!(second.duration_since(first), SignedDuration::from_hours(1));
+    assert_eq!(first.as_second() % 3600, hour.as_second() % 3600);
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_lets_no_key_through() {
+    for fault in [Fault::Before, Fault::After, Fault::Throttled] {
+        for (port, calls) in [(0, 2), (1, 1), (2, 1)] {
+            for call in 0..calls {
+                let gate = gate();
+                let program = gate.program(OrganisationRole::Admin).await;
+                let faults = [
+                    gate.world.table.faults(),
+                    gate.members.faults(),
+                    gate.world.secrets.faults(),
+                ][port];
+                faults.fail_call(call, fault);
+
+                let failed = gate
+                    .authorizer
+                    .answer(&question(&[("x-api-key", &program.text)]))
+                    .await;
+
+                assert!(
+                    matches!(failed, Err(AuthorizerError::Port(_))),
+                    "port {port}, call {call}, {fault:?}"
+                );
+            }
+        }
+    }
 }

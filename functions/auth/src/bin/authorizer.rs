@@ -22,6 +22,9 @@ async fn main() -> Result<(), runtime::Error> {
         ),
         accounts: aws.table(environment.require("AUTH_TABLE")?),
         members: aws.table(environment.require("USERS_TABLE")?),
+        usage: aws.table(environment.require("REQUESTS_TABLE")?),
+        secrets: aws.secrets(),
+        key_secret_id: environment.require("REFRESH_SECRET_ID")?,
         clock,
         recent: Recent::default(),
     };
