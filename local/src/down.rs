@@ -5,12 +5,14 @@ use crate::{
     emulator::Emulator,
     failure::Outcome,
     layout::Layout,
+    model::keeper,
     port,
 };
 
 /// Runs the command. State stays for the next `up`.
 pub fn run() -> Outcome {
     let layout = Layout::developer();
+    keeper::stop(&layout)?;
     let Some(emulator) = Emulator::running(&layout) else {
         note(format_args!(
             "{:>10}  the local cloud is not running",

@@ -47,6 +47,11 @@ impl Layout {
         self.target.join("release")
     }
 
+    /// Where cargo puts everything it builds.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The directory of this cloud.
     pub fn home(&self) -> &Path {
         &self.home
@@ -55,6 +60,31 @@ impl Layout {
     /// The emulator's Python environment, shared by all clouds of the checkout.
     pub fn venv(&self) -> PathBuf {
         self.target.join("fleet/venv")
+    }
+
+    /// The Python environment of what fetches and builds the model, shared by all clouds of the checkout.
+    pub fn tools(&self) -> PathBuf {
+        self.target.join("fleet/model-tools")
+    }
+
+    /// The model's files and its server, shared by all clouds of the checkout.
+    pub fn store(&self) -> PathBuf {
+        self.target.join("fleet/model-store")
+    }
+
+    /// Where this cloud's model is fetched, built and run.
+    pub fn model(&self) -> PathBuf {
+        self.home.join("model")
+    }
+
+    /// How far the model is.
+    pub fn model_record(&self) -> PathBuf {
+        self.home.join("model.json")
+    }
+
+    /// What the model's installation and its server say.
+    pub fn model_log(&self) -> PathBuf {
+        self.home.join("model.log")
     }
 
     /// What survives a restart: the emulator's stores, and what was deployed into them.

@@ -16,6 +16,7 @@ pub mod invoke;
 pub mod layout;
 pub mod logs;
 pub mod mail;
+pub mod model;
 pub mod outputs;
 pub mod package;
 pub mod port;

@@ -1,6 +1,6 @@
 //! `fleet logs`: what the functions say, one line after the other.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, fs, path::Path, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use crate::{
 /// What `fleet logs` can be asked for.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// A function's binary, such as `users-api`; all of them if none is named.
+    /// A function's binary, such as `users-api`, or `model`; all functions if none is named.
     function: Option<String>,
     /// Go on with what comes.
     #[arg(long, short)]
@@ -38,6 +38,9 @@ struct Line {
 /// Runs the command.
 pub async fn run(options: &Options) -> Outcome {
     let layout = Layout::developer();
+    if options.function.as_deref() == Some("model") {
+        return file(&layout.model_log(), options).await;
+    }
     let cloud = Cloud::new(Emulator::require(&layout)?.url())?;
     let outputs = Outputs::read(&layout.outputs())?;
     let functions = groups(&cloud, chosen(&outputs, options.function.as_deref())?).await?;
@@ -61,6 +64,25 @@ pub async fn run(options: &Options) -> Outcome {
     }
 }
 
+/// The local model's own log, which lies in a file. It has no prompts and no texts.
+async fn file(path: &Path, options: &Options) -> Outcome {
+    let read = || fs::read_to_string(path).unwrap_or_default();
+    let text = read();
+    let skipped = text.lines().count().saturating_sub(options.lines);
+    text.lines().skip(skipped).for_each(say);
+    let mut told = text.len();
+    while options.follow {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let text = read();
+        // A new run begins a new file.
+        let news = text.get(told..).unwrap_or(&text);
+        let whole = news.rfind('\n').map_or(0, |end| end + 1);
+        news[..whole].lines().for_each(say);
+        told = text.len() - news.len() + whole;
+    }
+    Ok(())
+}
+
 /// Binaries and names of the functions to show.
 fn chosen(outputs: &Outputs, binary: Option<&str>) -> Outcome<Vec<(String, String)>> {
     let all = outputs
@@ -79,7 +101,7 @@ fn chosen(outputs: &Outputs, binary: Option<&str>) -> Outcome<Vec<(String, Strin
             .join(", ");
         return Err(
             Failure::new(format!("no function {}", binary.unwrap_or_default()))
-                .remedy(format!("there are: {known}")),
+                .remedy(format!("there are: {known}, model")),
         );
     }
     Ok(functions)

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fleet::{
-    Outcome, bench, check, console, demo, down, invoke, logs, mail, status, testing, token, up,
+    Outcome, bench, check, console, demo, down, invoke, logs, mail, model, status, testing, token,
+    up,
 };
 
 /// The whole fleet on this machine: real functions, the real template, emulated AWS.
@@ -27,6 +28,8 @@ enum Command {
     Logs(logs::Options),
     /// List the e-mails that the fleet sent, or show one.
     Mail(mail::Options),
+    /// Install the local model, or check what it writes.
+    Model(model::Options),
     /// Hand an event of events/ to a function.
     Invoke(invoke::Options),
     /// Sign up, confirm, log in and get a PDF, step by step.
@@ -59,6 +62,7 @@ async fn run(command: Command) -> Outcome {
         Command::Status => status::run().await,
         Command::Logs(options) => logs::run(&options).await,
         Command::Mail(options) => mail::run(&options).await,
+        Command::Model(options) => model::run(&options).await,
         Command::Invoke(options) => invoke::run(&options).await,
         Command::Demo => demo::run().await,
         Command::Token(options) => token::run(&options),

@@ -6,6 +6,7 @@ use crate::{
     emulator::Emulator,
     failure::{Failure, Outcome},
     layout::Layout,
+    model,
     outputs::Outputs,
 };
 
@@ -24,6 +25,7 @@ pub async fn run() -> Outcome {
     for (binary, function) in &outputs.functions {
         say(format_args!("{binary:>14}  {function}"));
     }
+    say(format_args!("{:>14}  {}", "model", model::words(&layout)));
     let cloud = Cloud::new(emulator.url())?;
     let answer = cloud
         .plain(

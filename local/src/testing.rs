@@ -14,8 +14,12 @@ use crate::{
     emulator::Emulator,
     failure::{Failure, Outcome, While},
     layout::Layout,
+    model::{Choice, Provision, check, keeper, weights::Profile},
     port, up,
 };
+
+/// The name of the tests' own cloud.
+const CLOUD: &str = "test";
 
 const CLOSING_LINES: usize = 12;
 
@@ -24,19 +28,24 @@ const CLOSING_LINES: usize = 12;
 pub struct Options {
     /// Only tests whose name contains this.
     filter: Option<String>,
+    /// Give the cloud a local model, check what it writes, and tell the tests its name in `FLEET_TEST_MODEL`.
+    /// Without it content generation has no model here: to build one takes minutes on a new machine.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "tiny")]
+    model: Option<Profile>,
 }
 
 /// Runs the command: a cloud of its own on a free port, the tests, the end of that cloud.
 pub async fn run(options: &Options) -> Outcome {
-    let layout = Layout::isolated("test");
+    let layout = Layout::isolated(CLOUD);
     compile::workspace(&layout)?;
+    keeper::stop(&layout)?;
     if let Some(left) = Emulator::running(&layout) {
         left.stop(&layout)?;
     }
     deploy::forget(&layout)?;
     let (emulator, mut child) = up::start_emulator(&layout, port::any_free()?)?;
     let tested = match bring::bring(&layout, &Deployment::fleet(&layout), &emulator).await {
-        Ok(_outputs) => tests(&layout, options),
+        Ok(_outputs) => with_model(&layout, options).await,
         Err(failure) => Err(failure),
     };
     stop(&layout, &emulator, &mut child)?;
@@ -45,10 +54,28 @@ pub async fn run(options: &Options) -> Outcome {
 
 fn stop(layout: &Layout, emulator: &Emulator, child: &mut Child) -> Outcome {
     let step = Step::start("down", "stopping the tests' cloud");
+    keeper::stop(layout)?;
     emulator.stop(layout)?;
     child.wait().during("waiting for the emulator")?;
     step.done("stopped");
     Ok(())
+}
+
+/// The tests, after the local model that was asked for.
+async fn with_model(layout: &Layout, options: &Options) -> Outcome {
+    match options.model {
+        Some(profile) if profile != Profile::None => {
+            let choice = Choice::Profile(profile);
+            let provision = Provision::Local(choice.clone());
+            provision.bring(layout, Some(CLOUD)).await;
+            check::check_kept(layout, &choice).await?;
+        }
+        _ => say(format_args!(
+            "{:>10}  not tested; that is: cargo fleet test --model, or cargo fleet model check",
+            "model"
+        )),
+    }
+    tests(layout, options)
 }
 
 fn tests(layout: &Layout, options: &Options) -> Outcome {
@@ -79,6 +106,9 @@ fn runner(layout: &Layout, options: &Options) -> Outcome<(bool, Vec<String>)> {
         command.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     }
     command.args(&options.filter);
+    if let Some(profile) = options.model.filter(|profile| *profile != Profile::None) {
+        command.env("FLEET_TEST_MODEL", Choice::Profile(profile).key());
+    }
     watched(layout, command, "tests")
 }
 

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -18,9 +18,17 @@ use crate::{
     emulator::{DEFAULT_PORT, Emulator},
     failure::{Failure, Outcome, While},
     layout::Layout,
+    model::{
+        self, Provision, keeper,
+        record::{Milestone, Record},
+        weights::Profile,
+    },
     outputs::Outputs,
     port, python, watch,
 };
+
+/// How often a command that stays looks at the local model.
+const MODEL_TURN: Duration = Duration::from_secs(2);
 
 /// What `fleet up` can be asked for.
 #[derive(Args, Clone, Debug, Default)]
@@ -34,6 +42,9 @@ pub struct Options {
     /// Where the emulator listens [default: 4566, or where it already runs].
     #[arg(long)]
     pub port: Option<u16>,
+    /// The local model that content generation gets [default: `FLEET_MODEL`, else default].
+    #[arg(long, value_enum)]
+    pub model: Option<Profile>,
     /// Build and deploy again at each change under functions/, shared/ and template.yaml.
     #[arg(long)]
     pub watch: bool,
@@ -43,6 +54,7 @@ pub struct Options {
 pub async fn run(options: &Options) -> Outcome {
     let layout = Layout::developer();
     let deployment = Deployment::fleet(&layout);
+    let provision = Provision::chosen(options.model)?;
     let found = Emulator::running(&layout);
     require_place(&layout, found.as_ref(), options)?;
     compile::workspace(&layout)?;
@@ -59,9 +71,13 @@ pub async fn run(options: &Options) -> Outcome {
     };
     let brought = bring::bring(&layout, &deployment, &emulator).await;
     match brought {
-        Ok(outputs) => table(&outputs),
+        Ok(outputs) => {
+            provision.bring(&layout, None).await;
+            table(&outputs, &model::words(&layout));
+        }
         Err(failure) => {
             if child.is_some() {
+                keeper::stop(&layout)?;
                 emulator.stop(&layout)?;
             }
             return Err(failure);
@@ -70,7 +86,13 @@ pub async fn run(options: &Options) -> Outcome {
     if options.detach || (child.is_none() && !options.watch) {
         return Ok(());
     }
-    stay(&layout, &deployment, &emulator, child, options.watch, &stop).await
+    let running = Running {
+        layout: &layout,
+        deployment: &deployment,
+        emulator: &emulator,
+        provision: &provision,
+    };
+    running.stay(child, options.watch, &stop).await
 }
 
 /// Refuses before anything is built, when it is already clear that it cannot work.
@@ -118,47 +140,78 @@ fn interruption() -> Outcome<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-async fn stay(
-    layout: &Layout,
-    deployment: &Deployment,
-    emulator: &Emulator,
-    mut child: Option<Child>,
-    watching: bool,
-    stop: &AtomicBool,
-) -> Outcome {
-    note(format_args!(
-        "{:>10}  Ctrl-C stops the fleet{}",
-        "running",
-        if watching {
-            "; watching the sources"
-        } else {
-            ""
-        }
-    ));
-    let mut seen = watch::state(layout);
-    while !stop.load(Ordering::SeqCst) {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        if let Some(child) = &mut child
-            && child.try_wait().during("watching the emulator")?.is_some()
-        {
-            return Err(Failure::new("the emulator ended")
-                .remedy(format!("its log: {}", layout.log().display())));
-        }
-        if watching {
-            watch::turn(layout, deployment, emulator, &mut seen).await;
-        }
-    }
-    let Some(mut child) = child else {
-        return Ok(());
-    };
-    let ending = Step::start("down", "saving the state and stopping");
-    emulator.stop(layout)?;
-    child.wait().during("waiting for the emulator")?;
-    ending.done("stopped");
-    Ok(())
+/// A fleet that is up, and whose command stays.
+struct Running<'a> {
+    layout: &'a Layout,
+    deployment: &'a Deployment,
+    emulator: &'a Emulator,
+    provision: &'a Provision,
 }
 
-fn table(outputs: &Outputs) {
+impl Running<'_> {
+    async fn stay(&self, mut child: Option<Child>, watching: bool, stop: &AtomicBool) -> Outcome {
+        note(format_args!(
+            "{:>10}  Ctrl-C stops the fleet{}",
+            "running",
+            if watching {
+                "; watching the sources"
+            } else {
+                ""
+            }
+        ));
+        let mut seen = watch::state(self.layout);
+        let (mut told, mut asked) = (None, Instant::now());
+        while !stop.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            if let Some(child) = &mut child
+                && child.try_wait().during("watching the emulator")?.is_some()
+            {
+                keeper::stop(self.layout)?;
+                return Err(Failure::new("the emulator ended")
+                    .remedy(format!("its log: {}", self.layout.log().display())));
+            }
+            if watching {
+                self.turn(&mut seen).await;
+            }
+            if asked.elapsed() > MODEL_TURN {
+                asked = Instant::now();
+                tell_model(self.layout, &mut told);
+            }
+        }
+        let Some(mut child) = child else {
+            return Ok(());
+        };
+        let ending = Step::start("down", "saving the state and stopping");
+        keeper::stop(self.layout)?;
+        self.emulator.stop(self.layout)?;
+        child.wait().during("waiting for the emulator")?;
+        ending.done("stopped");
+        Ok(())
+    }
+
+    async fn turn(&self, seen: &mut watch::State) {
+        let before = *seen;
+        watch::turn(self.layout, self.deployment, self.emulator, seen).await;
+        // A changed template may have given the list of endpoints its first value again.
+        if *seen != before
+            && let Err(failure) = self.provision.publish(self.layout).await
+        {
+            note(format_args!("{:>10}  {failure}", "model"));
+        }
+    }
+}
+
+/// Tells how far the local model is, as often as that says something new.
+fn tell_model(layout: &Layout, told: &mut Option<Milestone>) {
+    let record = Record::read(layout);
+    let now = record.as_ref().map(Record::milestone);
+    if let Some(record) = record.filter(|_| now != *told) {
+        note(format_args!("{:>10}  {}", "model", record.words()));
+    }
+    *told = now;
+}
+
+fn table(outputs: &Outputs, model: &str) {
     let row = |name: &str, value: &str| say(format_args!("{name:>14}  {value}"));
     row("API", &outputs.api_url);
     row("reference", &format!("{}/docs", outputs.api_url));
@@ -170,6 +223,7 @@ fn table(outputs: &Outputs) {
         row("WebSocket", address);
     }
     row("AWS services", &outputs.emulator_url);
+    row("model", model);
     row("mail", "cargo fleet mail");
     row("logs", "cargo fleet logs --follow");
     row("stop", "cargo fleet down");
