@@ -24,10 +24,16 @@ use crate::{
 /// The name under which every model answers, so that nobody takes its text for publishable copy.
 pub const ALIAS: &str = "local-dev";
 
+/// How many tokens a request and its answer may have together.
+pub const TOKENS: u32 = 2048;
+
+/// How many requests are answered at a time.
+const PARALLEL: u32 = 2;
+
 /// One static program that needs nothing but the C++ runtime; no instruction of this very processor
 /// (`GGML_NATIVE`), so that the kept program survives a move to another; nothing that would be fetched while it
 /// builds (the web page), nothing that asks git.
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 14] = [
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=OFF",
     "-DGGML_NATIVE=OFF",
@@ -40,12 +46,10 @@ const FLAGS: [&str; 16] = [
     "-DLLAMA_BUILD_UI=OFF",
     "-DLLAMA_USE_PREBUILT_UI=OFF",
     "-DCMAKE_DISABLE_FIND_PACKAGE_Git=TRUE",
-    "-DGIT_EXE=",
+    "-DGIT_EXE=OFF",
     // What multiplies matrices is optimised by local/model/ggml.cmake; for the rest, parsing JSON, it would
     // only take longer to compile.
     "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
-    "-DCMAKE_INSTALL_MESSAGE=NEVER",
-    "-Wno-dev",
 ];
 
 /// Vector instructions of x86-64 that make it several times faster; in every such processor since 2015.
@@ -208,6 +212,8 @@ fn sources(layout: &Layout, python: &Path, work: &Path) -> Outcome<PathBuf> {
     let tarball = work.join(format!("{release}.tar.gz"));
     let mut tar = Command::new("tar");
     tar.arg("-xzf").arg(&tarball).arg("-C").arg(&sources);
+    // What it has of a repository points to one that is not there, and git would say so again and again.
+    tar.arg("--exclude=.git");
     tar.arg("--strip-components=3")
         .arg(format!("{release}/vendor/llama.cpp"));
     child::run(&mut tar, |_line| ())?;
@@ -245,8 +251,7 @@ fn compile(layout: &Layout, sources: &Path, work: &Path, progress: &mut Progress
 }
 
 /// Starts the program with a model, on this port, its words appended to the model's log. One thread: two that
-/// share a busy core wait for each other and are five times slower. Two requests at a time, of 2048 tokens each;
-/// no second cache of prompts beside the context, nobody can read another's prompt, and no page from elsewhere.
+/// share a busy core wait for each other and are five times slower. No second cache of prompts beside the context, nobody can read another's prompt, and no page from elsewhere.
 pub fn start(layout: &Layout, program: &Path, weights: &Path, port: u16) -> Outcome<Child> {
     let log = File::options()
         .create(true)
@@ -258,7 +263,8 @@ pub fn start(layout: &Layout, program: &Path, weights: &Path, port: u16) -> Outc
         .arg("--model")
         .arg(weights)
         .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--alias", ALIAS, "--ctx-size", "4096", "--parallel", "2"])
+        .args(["--alias", ALIAS, "--parallel", &PARALLEL.to_string()])
+        .args(["--ctx-size", &(TOKENS * PARALLEL).to_string()])
         .args(["--threads", "1", "--threads-batch", "1"])
         .args(["--embeddings", "--pooling", "mean"])
         .args(["--cache-ram", "0", "--no-slots", "--offline", "--no-ui"])

@@ -13,7 +13,7 @@ use crate::{
     layout::Layout,
     model::{
         record::{self, Record},
-        server::ALIAS,
+        server::{ALIAS, TOKENS},
     },
     stack::Stack,
 };
@@ -91,18 +91,20 @@ fn faults(list: &Value) -> Vec<String> {
                 say(field, "must be a text that is not empty");
             }
         }
-        if !target["key"].is_string() {
+        let key = &target["key"];
+        if !key.is_string() && !key.is_null() {
             say("/key", "must be a text, empty if the endpoint wants none");
         }
-        if !target["base_url"].as_str().is_some_and(is_address) {
-            say("/base_url", "must be an address of http or https");
+        let has_key = key.as_str().is_some_and(|key| !key.is_empty());
+        if let Err(what) = check_address(target["base_url"].as_str(), has_key) {
+            say("/base_url", what);
         }
-        for field in [
-            "/price/input_micros_per_million",
-            "/price/output_micros_per_million",
-        ] {
-            if target.pointer(field).and_then(Value::as_u64).is_none() {
-                say(field, "must be a whole number, 0 or more");
+        for (place, price) in prices(&target["price"]) {
+            for field in ["input_micros_per_million", "output_micros_per_million"] {
+                if !price[field].is_u64() {
+                    let place = format!("{place}/{field}");
+                    say(&place, "must be a whole number, 0 or more");
+                }
             }
         }
         if names.contains(&&target["name"]) {
@@ -118,10 +120,37 @@ fn filled(target: &Value, field: &str) -> bool {
     text.is_some_and(|text| !text.trim().is_empty())
 }
 
-fn is_address(text: &str) -> bool {
-    text.parse::<http::Uri>().is_ok_and(|address| {
-        matches!(address.scheme_str(), Some("http" | "https")) && address.host().is_some()
-    })
+/// A price, or each of the prices that hold from different days.
+fn prices(written: &Value) -> Vec<(String, &Value)> {
+    match written.as_array().filter(|all| !all.is_empty()) {
+        Some(all) => {
+            let numbered = all.iter().enumerate();
+            numbered
+                .map(|(index, price)| (format!("/price/{index}"), price))
+                .collect()
+        }
+        None => vec![("/price".to_owned(), written)],
+    }
+}
+
+/// A key travels over TLS only, unless it stays on this machine.
+fn check_address(text: Option<&str>, has_key: bool) -> Result<(), &'static str> {
+    let address = text.and_then(|text| text.parse::<http::Uri>().ok());
+    let parts = address
+        .as_ref()
+        .and_then(|it| it.scheme_str().zip(it.host()));
+    match parts {
+        Some(("https", _)) => Ok(()),
+        Some(("http", host)) => {
+            let here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+            if here || !has_key {
+                Ok(())
+            } else {
+                Err("must be an address of https: a key is not sent without it")
+            }
+        }
+        _ => Err("must be an address of http or https"),
+    }
 }
 
 /// The list while the local model is so far: itself when it answers, else nothing.
@@ -133,6 +162,10 @@ fn local(record: Option<&Record>) -> Value {
             "key": "",
             "model": ALIAS,
             "price": { "input_micros_per_million": 0, "output_micros_per_million": 0 },
+            "embeddings": ALIAS,
+            "context": TOKENS,
+            // A long prompt takes a processor half a minute to read; who asks has a deadline of his own.
+            "timeouts": { "first_token_ms": 120_000, "idle_ms": 60_000, "total_ms": 600_000 },
         }]),
         None => json!([]),
     }
@@ -201,6 +234,9 @@ mod tests {
     #[test]
     fn a_whole_list_is_taken_and_so_is_an_empty_one() {
         assert!(refused(|_| ()).is_empty());
+        assert!(refused(|list| list[0]["key"] = json!(null)).is_empty());
+        assert!(refused(|list| list[0]["price"] = json!([list[0]["price"]])).is_empty());
+        assert!(refused(|list| list[0]["base_url"] = json!("http://127.0.0.1:1/v1")).is_empty());
         assert!(faults(&json!([])).is_empty());
     }
 
@@ -218,6 +254,7 @@ mod tests {
             ("key", json!(1)),
             ("base_url", json!("models.example/v1")),
             ("base_url", json!("ftp://models.example")),
+            ("base_url", json!("http://models.example/v1")),
         ] {
             let faults = refused(|list| list[0][field] = value);
             assert_eq!(faults.len(), 1, "{faults:?}");
@@ -229,6 +266,9 @@ mod tests {
                 assert_eq!(place(faults), format!("/0/price/{field}"));
             }
         }
+        let later = refused(|list| list[0]["price"] = json!([list[0]["price"], { "from": "x" }]));
+        assert_eq!(later.len(), 2);
+        assert_eq!(place(later), "/0/price/1/input_micros_per_million");
         let twice = faults(&json!([target(), target()]));
         assert_eq!(twice, ["/1/name: stands there twice"]);
     }
