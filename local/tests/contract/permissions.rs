@@ -4,13 +4,15 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Contract, marker};
 
-async fn put_item_as(contract: &Contract, function: &str) -> Value {
-    let item = json!({ "pk": {"S": marker("permissions")}, "sk": {"S": "1"}, "seen": {"S": "{}"} });
-    let call = json!({ "call": {
-        "service": "dynamodb",
-        "target": "DynamoDB_20120810.PutItem",
-        "input": {"TableName": contract.outputs.tables["observations"], "Item": item},
-    }});
+/// What a function is answered whose own role calls this.
+async fn call_as(
+    contract: &Contract,
+    function: &str,
+    service: &str,
+    target: &str,
+    input: Value,
+) -> Value {
+    let call = json!({ "call": {"service": service, "target": target, "input": input} });
     let path = format!(
         "/2015-03-31/functions/{}/invocations",
         contract.outputs.stack[function]
@@ -21,6 +23,19 @@ async fn put_item_as(contract: &Contract, function: &str) -> Value {
         .await
         .unwrap()
         .json()
+}
+
+async fn put_item_as(contract: &Contract, function: &str) -> Value {
+    let item = json!({ "pk": {"S": marker("permissions")}, "sk": {"S": "1"}, "seen": {"S": "{}"} });
+    let input = json!({"TableName": contract.outputs.tables["observations"], "Item": item});
+    call_as(
+        contract,
+        function,
+        "dynamodb",
+        "DynamoDB_20120810.PutItem",
+        input,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -43,6 +58,27 @@ async fn a_function_with_the_grant_may() {
     let accepted = put_item_as(&contract, "WorkerName").await;
 
     assert_eq!(accepted["status"], 200, "{accepted}");
+}
+
+#[tokio::test]
+async fn whoever_may_send_a_message_may_send_several_at_once() {
+    let contract = Contract::start().await;
+    let input = json!({
+        "QueueUrl": contract.outputs.queues["stream_failures"],
+        "Entries": [{ "Id": "0", "MessageBody": marker("batch") }],
+    });
+    let send = async |function| {
+        let target = "AmazonSQS.SendMessageBatch";
+        call_as(&contract, function, "sqs", target, input.clone()).await
+    };
+
+    let (may, may_not) = (send("WorkerName").await, send("StrangerName").await);
+
+    assert_eq!(may["status"], 200, "{may}");
+    assert!(
+        may_not["body"].as_str().unwrap().contains("AccessDenied"),
+        "{may_not}"
+    );
 }
 
 #[tokio::test]
