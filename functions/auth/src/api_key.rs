@@ -131,8 +131,9 @@ pub struct ApiKeyRow {
     pub created_by: Id<User>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it stops by itself; never, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it stops by itself; never, if absent. Its name in the row is another than that of the column after
+    /// which a row is forgotten, because a key that has ended is still shown.
+    #[serde(default, rename = "ends_at", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The present secret.
     pub(crate) secret: Secret,
