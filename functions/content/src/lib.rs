@@ -43,7 +43,6 @@ pub mod schema;
 pub mod seeds;
 pub mod source;
 pub mod stream;
-pub mod targets;
 pub mod voice;
 
 use std::sync::Arc;
@@ -57,7 +56,7 @@ use ports::outbox::{Origin, announce};
 use ports::table::{Table, Write, WriteError};
 use runtime::trace;
 
-pub use targets::Targets;
+pub use models::Targets;
 
 /// Makes, keeps and finds texts, prompts and voices.
 pub struct Content {
@@ -123,6 +122,15 @@ pub enum ContentError {
     /// Something outside failed.
     #[error(transparent)]
     Port(#[from] PortError),
+}
+
+impl From<models::TargetsError> for ContentError {
+    fn from(error: models::TargetsError) -> Self {
+        match error {
+            models::TargetsError::Port(error) => error.into(),
+            error => failure::Failure::from(models::Failure::from(error)).into(),
+        }
+    }
 }
 
 impl From<failure::Failure> for ContentError {

@@ -27,7 +27,7 @@ use crate::guard::{Guardrails, clean};
 use crate::record::{Cost, Held, Record, Status, Usage, key, request_key};
 use crate::rewrite::lost;
 use crate::voice::VoiceText;
-use crate::{Content, ContentError, Fault};
+use crate::{Content, ContentError};
 
 /// How long the same question may be answered from memory, where a request allows it.
 const CACHED: Duration = Duration::from_hours(1);
@@ -302,7 +302,7 @@ impl Content {
         call: Uuid,
         error: ModelError,
     ) -> Result<Outcome, ContentError> {
-        let failure = match error {
+        let failure: Failure = match error {
             ModelError::Port(error) => return Err(error.into()),
             ModelError::Exhausted { scope, first, .. } => {
                 let scope = scope.to_string();
@@ -312,9 +312,9 @@ impl Content {
                     };
                     self.table.write(vec![self.event(org, event)]).await?;
                 }
-                Failure::Budget { scope }
+                models::Failure::Budget { scope }.into()
             }
-            error => reason_of(&error),
+            error => models::Failure::from(&error).into(),
         };
         tracing::info!(
             code = failure.problem().code().code,
@@ -388,39 +388,6 @@ pub(crate) fn spender_of(record: &Record, org: Id<Organisation>) -> Spender {
         org,
         user: record.created_by,
         key: record.key,
-    }
-}
-
-pub(crate) fn reason_of(error: &ModelError) -> Failure {
-    match error {
-        ModelError::NoTarget => Failure::NoModel,
-        ModelError::UnknownModel => Failure::UnknownModel,
-        ModelError::Refused { .. } | ModelError::Invalid(_) | ModelError::BadSchema { .. } => {
-            Failure::Refused
-        }
-        ModelError::ContextTooLong => Failure::TooLong,
-        ModelError::Filtered => Failure::Filtered,
-        ModelError::Unfit { path, .. } => Failure::Unfit(vec![Fault::at(
-            format!("/data{path}"),
-            domain::Text::fixed("No cumple el esquema", "Does not fit the schema"),
-        )]),
-        ModelError::TooShort => Failure::Unfit(vec![Fault::at(
-            "/max_tokens",
-            domain::Text::fixed(
-                "La respuesta no cabe en estos tokens",
-                "The answer does not fit into these tokens",
-            ),
-        )]),
-        ModelError::TimedOut => Failure::TimedOut,
-        ModelError::CallUsed | ModelError::Interrupted { .. } => Failure::Interrupted,
-        ModelError::Busy => Failure::Unavailable { retry_after: 1 },
-        ModelError::Failed { retry_after } => Failure::Unavailable {
-            retry_after: retry_after.unwrap_or(5),
-        },
-        ModelError::Exhausted { scope, .. } => Failure::Budget {
-            scope: scope.to_string(),
-        },
-        ModelError::Port(_) => Failure::Unavailable { retry_after: 1 },
     }
 }
 
@@ -510,7 +477,7 @@ fn judge(
     text: &str,
 ) -> Result<(), Failure> {
     if completion.finish == Finish::ContentFilter {
-        return Err(Failure::Filtered);
+        return Err(models::Failure::Filtered.into());
     }
     if prepared.rules.blocks(text, &ask.locale) {
         return Err(Failure::Blocked {

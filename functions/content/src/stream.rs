@@ -93,7 +93,7 @@ impl Content {
         ask: &Ask,
         reader: Locale,
     ) -> Result<Record, ContentError> {
-        self.targets.gateway().await?;
+        self.targets.gateway().await.map_err(ContentError::from)?;
         let org = caller.organisation;
         self.prepare(org, id, ask).await?;
         let record = self.record(caller, id, ask, reader);
@@ -169,7 +169,7 @@ impl Content {
         let id = held.record.id;
         let record = Record {
             status: Status::Failed,
-            problem: Some(Failure::Interrupted.kept()),
+            problem: Some(models::Failure::Interrupted.kept()),
             lease: None,
             finished_at: Some(self.clock.now()),
             ..held.record.clone()
@@ -294,7 +294,7 @@ impl Worker {
             }
             Err(error) => return Err(error.into()),
         };
-        let gateway = match content.targets.gateway().await {
+        let gateway = match content.targets.gateway().await.map_err(ContentError::from) {
             Ok(gateway) => gateway,
             Err(ContentError::Failed(failure)) => {
                 return self.fail(org, held, ask, failure).await;

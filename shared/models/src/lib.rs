@@ -53,6 +53,7 @@ mod answer;
 pub mod budget;
 mod cache;
 pub mod error;
+pub mod failure;
 pub mod gateway;
 mod health;
 pub mod price;
@@ -61,6 +62,7 @@ pub mod request;
 mod run;
 mod shapes;
 pub mod target;
+pub mod targets;
 pub mod testing;
 mod wire;
 
@@ -68,7 +70,9 @@ pub use budget::{
     Budget, BudgetError, CallRecord, Ledger, Notice, Period, Scope, Spender, Standing,
 };
 pub use error::ModelError;
+pub use failure::Failure;
 pub use gateway::{Flow, Gateway, Parts, Patience, Sink};
 pub use reply::{Attempt, Completion, Cost, Delta, Embeddings, Finish, Usage};
 pub use request::{ChatRequest, Message, Mistake, OpenAiBody, Schema};
 pub use target::{Target, TargetError};
+pub use targets::{Targets, TargetsError};

@@ -278,7 +278,7 @@ async fn estimate(
     let prepared = content.prepare(caller.organisation, seed.id(), ask).await?;
     let cost = gateway
         .estimate(&prepared.request)
-        .map_err(|error| crate::make::reason_of(&error).problem())?;
+        .map_err(|error| models::Failure::from(&error).problem())?;
     Ok(Estimate {
         dry_run: true,
         cost: Cost {

@@ -83,7 +83,7 @@ impl From<ContentError> for Problem {
             ContentError::NotNow(status) => not_now(status),
             ContentError::InProgress => Self::new(&problem::REQUEST_IN_PROGRESS).retry_after(2),
             ContentError::Failed(failure) => failure.problem(),
-            ContentError::Ended(kept) => kept.problem(),
+            ContentError::Ended(kept) => crate::failure::problem_of(&kept),
             ContentError::Invalid(faults) => {
                 let errors = faults.into_iter().map(|fault| FieldError {
                     pointer: fault.pointer,

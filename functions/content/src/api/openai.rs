@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::failure::Side;
+use crate::failure::{Failure, Side};
 use crate::openai::{TOKENS, completion, event_stream, id_of};
 use crate::{Content, ContentError};
 
@@ -175,7 +175,11 @@ async fn answer(
 ) -> Result<(OpenAiBody, Completion), Refusal> {
     let refuse = |error| Refusal::of(error, context.locale);
     let read = understood(body)?;
-    let gateway = content.targets.gateway().await.map_err(refuse)?;
+    let gateway = content
+        .targets
+        .gateway()
+        .await
+        .map_err(|error| refuse(error.into()))?;
     let org = caller.organisation;
     let rules = content.guardrails(org).await.map_err(refuse)?;
     let locale = context.locale.tag();
@@ -321,7 +325,7 @@ fn refusal_of(error: &ModelError, model: Option<&str>, reader: Locale) -> Refusa
             "Too many calls of one budget are open at once.",
         )
         .after(1),
-        error => Refusal::of(crate::make::reason_of(error).into(), reader),
+        error => Refusal::of(Failure::from(models::Failure::from(error)).into(), reader),
     }
 }
 
@@ -341,6 +345,6 @@ async fn list_models(State(content): State<Arc<Content>>, _: Caller, context: Co
             axum::Json(json!({"object": "list", "data": models.collect::<Vec<_>>()}))
                 .into_response()
         }
-        Err(error) => Refusal::of(error, context.locale).into_response(),
+        Err(error) => Refusal::of(error.into(), context.locale).into_response(),
     }
 }

@@ -4,20 +4,33 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use models::Gateway;
-use models::target::{self, Target};
+use ports::PortError;
 use ports::clock::Clock;
 use ports::secrets::Secrets;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::ContentError;
-use crate::failure::Failure;
+use crate::Gateway;
+use crate::target::{self, Target};
 
 /// How long a list is used before it is read again.
 const KEPT: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long an empty list is: somebody is waiting for the first model.
 const EMPTY_KEPT: SignedDuration = SignedDuration::from_secs(3);
+
+/// Why there is no list.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum TargetsError {
+    /// The operator has named no model.
+    #[error("no model is configured")]
+    NoModel,
+    /// The operator's list cannot be read.
+    #[error("the list of models is not valid")]
+    Broken,
+    /// The store of secrets failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
 
 /// The gateway, kept at the present list.
 pub struct Targets {
@@ -55,10 +68,10 @@ impl Targets {
     /// The gateway, which has at least one target.
     ///
     /// # Errors
-    /// [`Failure::NoModel`], [`Failure::BrokenTargets`], a port's failure.
-    pub async fn gateway(&self) -> Result<&Gateway, ContentError> {
+    /// [`TargetsError`].
+    pub async fn gateway(&self) -> Result<&Gateway, TargetsError> {
         if self.list().await?.is_empty() {
-            return Err(Failure::NoModel.into());
+            return Err(TargetsError::NoModel);
         }
         Ok(&self.gateway)
     }
@@ -71,8 +84,8 @@ impl Targets {
     /// The list; it may be empty.
     ///
     /// # Errors
-    /// [`Failure::BrokenTargets`], a port's failure.
-    pub async fn list(&self) -> Result<Arc<[Arc<Target>]>, ContentError> {
+    /// [`TargetsError::Broken`], a port's failure.
+    pub async fn list(&self) -> Result<Arc<[Arc<Target>]>, TargetsError> {
         let now = self.clock.now();
         let last = self.last();
         if last.as_ref().is_some_and(|read| self.is_fresh(read, now)) {
@@ -94,14 +107,14 @@ impl Targets {
         text: SecretString,
         last: Option<&Read>,
         now: Timestamp,
-    ) -> Result<(), ContentError> {
+    ) -> Result<(), TargetsError> {
         let same = last.is_some_and(|read| read.text.expose_secret() == text.expose_secret());
         if !same {
             match target::parse(text.expose_secret()) {
                 Ok(list) => self.gateway.set_targets(list),
                 Err(error) => {
                     tracing::error!(%error, "the list of models is not valid");
-                    return last.map(drop).ok_or_else(|| Failure::BrokenTargets.into());
+                    return last.map(drop).ok_or_else(|| TargetsError::Broken);
                 }
             }
         }
