@@ -16,6 +16,35 @@ const PER_REQUEST: u64 = 64;
 /// The most tokens that an endpoint was seen to count for one picture.
 const PER_PICTURE: u64 = 50_000;
 
+/// Fields that are passed on as they are: none of them changes how much is answered, by which model, or at
+/// which price. What endpoints understand besides does: `n_predict` and `best_of` lengthen the answer,
+/// `models` and `plugins` ask somebody else, `service_tier` and `web_search_options` cost extra.
+const PASSED_ON: [&str; 23] = [
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+    "reasoning_effort",
+    "verbosity",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "metadata",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "thinking",
+    "enable_thinking",
+    "chat_template_kwargs",
+];
+
 /// The most tokens that an answer may be asked to have.
 pub const MOST_TOKENS: u32 = 200_000;
 
@@ -40,7 +69,7 @@ pub struct ChatRequest {
     /// The shape that the answer has to have.
     pub schema: Option<Schema>,
     /// Fields that are passed on as they are: tools, `tool_choice`, penalties. What this type has a field
-    /// for is not taken from here.
+    /// for is not taken from here, and what may change the cost is not passed on.
     pub extra: Map<String, Value>,
     /// For how long the same question of the same organisation may be answered from memory; nothing means
     /// that it is always asked.
@@ -214,6 +243,7 @@ impl ChatRequest {
                     .ok_or_else(|| mistake("seed", "a whole number is expected"))
             })
             .transpose()?;
+        tame(&mut body)?;
         let request = Self {
             model,
             messages,
@@ -223,7 +253,7 @@ impl ChatRequest {
             stop: stops(take(&mut body, "stop"))?,
             seed,
             schema: schema(&mut body)?,
-            extra: body,
+            extra: passed_on(body)?,
             cache: None,
         };
         request.check()?;
@@ -260,15 +290,7 @@ impl ChatRequest {
     /// The body that a target is sent.
     pub(crate) fn body(&self, target: &Target, stream: bool) -> Value {
         let mut body = self.extra.clone();
-        for ours in [
-            "n",
-            "stream",
-            "stream_options",
-            "max_tokens",
-            "max_completion_tokens",
-        ] {
-            body.remove(ours);
-        }
+        body.retain(|name, _| PASSED_ON.contains(&name.as_str()));
         body.insert("model".into(), target.model.clone().into());
         body.insert("messages".into(), json!(self.messages));
         body.insert(
@@ -324,6 +346,15 @@ impl ChatRequest {
 #[derive(Default)]
 struct Count(std::cell::Cell<u64>);
 
+/// Whether this is a part of a message that shows a picture: only there are its octets no text.
+fn is_picture(part: &Map<String, Value>) -> bool {
+    let url = part.get("image_url").and_then(|image| image.get("url"));
+    let url = url.and_then(Value::as_str).unwrap_or_default();
+    let scheme = ["data:image/", "https://", "http://"];
+    part.get("type").and_then(Value::as_str) == Some("image_url")
+        && scheme.iter().any(|scheme| url.starts_with(scheme))
+}
+
 /// The octets of a value as it is told to a model, without the octets of pictures, which are counted.
 fn weigh(value: &Value, pictures: &Count) -> u64 {
     match value {
@@ -337,14 +368,50 @@ fn weigh(value: &Value, pictures: &Count) -> u64 {
 
 fn weigh_map(fields: &Map<String, Value>, pictures: &Count) -> u64 {
     let mut octets = 2;
+    let picture = is_picture(fields);
     for (name, value) in fields {
-        if name == "image_url" {
+        if picture && name == "image_url" {
             pictures.0.set(pictures.0.get() + 1);
         } else {
             octets += name.len() as u64 + 5 + weigh(value, pictures);
         }
     }
     octets
+}
+
+/// Takes out what clients like to say and what changes nothing when it is said so.
+fn tame(body: &mut Map<String, Value>) -> Result<(), Mistake> {
+    let one_of = |name: &str, value: Option<Value>, fine: &[Value], reason| match value {
+        Some(value) if !fine.contains(&value) => Err(mistake(name, reason)),
+        _ => Ok(()),
+    };
+    one_of(
+        "service_tier",
+        take(body, "service_tier"),
+        &[json!("auto"), json!("default")],
+        "auto or default is expected",
+    )?;
+    one_of(
+        "modalities",
+        take(body, "modalities"),
+        &[json!(["text"])],
+        "only text is made",
+    )?;
+    one_of(
+        "store",
+        take(body, "store"),
+        &[json!(false)],
+        "nothing is stored",
+    )
+}
+
+/// What is left of a body, if all of it may be passed on.
+fn passed_on(mut body: Map<String, Value>) -> Result<Map<String, Value>, Mistake> {
+    body.retain(|_, value| !value.is_null());
+    match body.keys().find(|name| !PASSED_ON.contains(&name.as_str())) {
+        Some(unknown) => Err(mistake(unknown, "this field is not known here")),
+        None => Ok(body),
+    }
 }
 
 /// Takes a field; a null counts as absent.
@@ -533,6 +600,53 @@ mod tests {
         for gone in ["n", "max_completion_tokens", "stream"] {
             assert!(sent.get(gone).is_none(), "{gone}");
         }
+    }
+
+    #[test]
+    fn what_changes_the_price_is_refused_and_never_sent() {
+        for (field, value) in [
+            ("n_predict", json!(100_000)),
+            ("best_of", json!(20)),
+            ("models", json!(["dear"])),
+            ("plugins", json!([{"id": "web"}])),
+            ("service_tier", json!("priority")),
+            ("web_search_options", json!({})),
+            ("modalities", json!(["text", "audio"])),
+            ("prediction", json!({"type": "content", "content": "x"})),
+            ("store", json!(true)),
+        ] {
+            let mut written = body();
+            written[field] = value.clone();
+            let mut request = ChatRequest::new(vec![Message::user("Hola")], 5);
+            request.extra.insert(field.to_owned(), value);
+
+            assert_eq!(read(written).unwrap_err().param, field);
+            let sent = request.body(&target(), false);
+            assert!(sent.get(field).is_none(), "{field}");
+        }
+        let mut harmless = body();
+        harmless["service_tier"] = json!("auto");
+        harmless["store"] = json!(false);
+        harmless["modalities"] = json!(["text"]);
+        harmless["logit_bias"] = json!(null);
+        assert!(read(harmless).unwrap().request.extra.is_empty());
+    }
+
+    #[test]
+    fn a_text_that_calls_itself_a_picture_is_counted_as_a_text() {
+        let long = "x".repeat(1_000_000);
+        let mut disguised = ChatRequest::new(vec![Message::user("Hola")], 5);
+        disguised.extra = json!({"tools": [{"type": "function", "function": {"name": "f",
+            "parameters": {"type": "object", "properties": {"image_url": {"description": long}}}}}]})
+        .as_object()
+        .unwrap()
+        .clone();
+        let part =
+            json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": long}}]});
+        let no_picture = ChatRequest::new(vec![Message::of_value(part).unwrap()], 5);
+
+        assert!(disguised.input_bound() > 1_000_000);
+        assert!(no_picture.input_bound() > 1_000_000);
     }
 
     #[test]
