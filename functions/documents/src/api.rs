@@ -1,5 +1,6 @@
 //! The routes of documents and of the templates that they are made from.
 
+mod derive;
 mod templates;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::check::Fault;
+use crate::derive::{Operation, Origin};
 use crate::format::Format;
 use crate::job::TypesetError;
 use crate::layout::no_such_format;
@@ -32,6 +34,7 @@ pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
         .routes(routes!(create, list))
         .routes(routes!(get, delete))
         .routes(routes!(download))
+        .merge(derive::routes())
         .merge(templates::routes())
         .with_state(documents)
 }
@@ -65,6 +68,13 @@ pub struct DocumentView {
     pub bytes: u64,
     /// SHA-256 of the file in lower-case hexadecimal.
     pub sha256: String,
+    /// The standards that the file keeps to; null if it keeps to none, as after a merge, a split or an
+    /// encryption, and for formats other than PDF.
+    #[schema(example = json!(["PDF/A-2b", "PDF/UA-1"]))]
+    pub conformance: Option<Vec<&'static str>>,
+    /// What it was made from, if that was other documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<OriginView>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -74,8 +84,31 @@ pub struct DocumentView {
     pub download_url: Option<String>,
 }
 
+/// What documents are made to keep to.
+const CONFORMANCE: [&str; 2] = ["PDF/A-2b", "PDF/UA-1"];
+
+/// What a document was made from.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct OriginView {
+    /// What was done.
+    pub operation: Operation,
+    /// The documents that it was done to; they may be gone by now.
+    #[schema(value_type = Vec<String>)]
+    pub documents: Vec<Id<Document>>,
+}
+
+impl From<Origin> for OriginView {
+    fn from(origin: Origin) -> Self {
+        Self {
+            operation: origin.operation,
+            documents: origin.documents,
+        }
+    }
+}
+
 impl DocumentView {
     fn of(record: DocumentRecord, download_url: Option<String>) -> Self {
+        let conformance = record.conforms().then(|| CONFORMANCE.into());
         Self {
             id: record.id,
             status: Status::Ready,
@@ -84,6 +117,8 @@ impl DocumentView {
             format: record.format,
             pages: record.pages,
             bytes: record.bytes,
+            conformance,
+            made_from: record.made_from.map(OriginView::from),
             sha256: record.sha256,
             created_at: record.created_at,
             download_url,
@@ -385,6 +420,7 @@ impl From<DocumentsError> for Problem {
                     "The template has no such version",
                 ),
             ),
+            DocumentsError::BadSource(place, unfit) => derive::bad_source(place, unfit),
             DocumentsError::OwnTemplate(error) => own_problem(error),
             DocumentsError::NotFound => Self::new(&problem::NOT_FOUND),
             DocumentsError::Typeset(error) => typeset_problem(error),
@@ -464,6 +500,8 @@ fn typeset_problem(error: TypesetError) -> Problem {
         }
         TypesetError::Refused { .. }
         | TypesetError::BadSchema { .. }
+        | TypesetError::Protected { .. }
+        | TypesetError::Unreadable { .. }
         | TypesetError::Unfit { .. } => {
             // What the compiler says may quote a template, so it is not logged.
             tracing::error!("a template that was checked refused data that fits its schema");

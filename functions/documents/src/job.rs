@@ -1,5 +1,6 @@
 //! What is asked of the renderer and what it answers: the words that both ends of the pipe share.
 
+use std::borrow::Cow;
 use std::io;
 
 use domain::{Locale, Text};
@@ -8,7 +9,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::format::Format;
+use crate::pdf::Edit;
 use crate::template::Template;
+
+/// What the child is asked for, in one frame.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request<'a> {
+    /// A document from a template and data.
+    Typeset(Cow<'a, Job>),
+    /// A file from files that were made before; they follow in frames of their own.
+    Edit {
+        /// What becomes of them.
+        edit: Cow<'a, Edit>,
+        /// How many follow.
+        files: u32,
+        /// Where to stop.
+        limits: Limits,
+    },
+}
 
 /// One document to make. The same job gives the same bytes, in any process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -148,6 +167,18 @@ pub enum TypesetError {
     Unfit {
         /// Each place that is wrong, at least one.
         faults: Vec<Unfitting>,
+    },
+    /// A file opens only with a password, so nothing can be made of it.
+    #[error("file {file} is protected by a password")]
+    Protected {
+        /// Which of the files, counted from 0.
+        file: u32,
+    },
+    /// A file is no PDF that can be worked on.
+    #[error("file {file} cannot be read")]
+    Unreadable {
+        /// Which of the files, counted from 0.
+        file: u32,
     },
     /// It took longer than it may, in time or in processor time.
     #[error("took longer than allowed")]

@@ -20,6 +20,7 @@ pub mod api;
 pub mod batch;
 pub mod batch_api;
 pub mod check;
+pub mod derive;
 pub mod flow;
 pub mod format;
 pub mod iban;
@@ -27,6 +28,7 @@ pub mod invoice;
 pub mod job;
 pub mod layout;
 pub mod own;
+pub mod pdf;
 pub mod queued;
 pub mod refusal;
 pub mod renderer;
@@ -137,10 +139,21 @@ pub struct DocumentRecord {
     /// Which row of which batch it was made from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<batch::Place>,
+    /// What it was made from, if that was other documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<derive::Origin>,
     /// Who asked for it.
     pub created_by: Id<User>,
     /// When.
     pub created_at: Timestamp,
+}
+
+impl DocumentRecord {
+    /// Whether the file keeps to PDF/A-2b and PDF/UA-1.
+    pub fn conforms(&self) -> bool {
+        let kept = self.made_from.as_ref().is_none_or(|origin| origin.conforms);
+        self.format == Format::Pdf && kept
+    }
 }
 
 /// Rows that were written before templates had versions are of the first.
@@ -172,6 +185,9 @@ pub enum DocumentsError {
     /// The template has no such version.
     #[error("no such version")]
     UnknownVersion,
+    /// A document that something was to be made of cannot serve for it.
+    #[error("a source document does not serve: {1:?}")]
+    BadSource(derive::Place, derive::Unfit),
     /// A template of an organisation does not become a document with this data.
     #[error("the organisation's template: {0}")]
     OwnTemplate(TypesetError),
@@ -322,6 +338,7 @@ impl Documents {
             sha256: made.sha256,
             crc32: crc32fast::hash(&made.file),
             batch: None,
+            made_from: None,
             created_by: owner.user,
             created_at: self.clock.now(),
         };

@@ -1,6 +1,7 @@
 //! The parent's side of the pipe: one long-lived child with an empty environment, given one job at a
 //! time and replaced whenever it did not answer.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,7 +13,10 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::job::{Answer, Job, Rendered, TypesetError, announced_length, frame_length};
+use crate::job::{
+    Answer, Job, Limits, Rendered, Request, TypesetError, announced_length, frame_length,
+};
+use crate::pdf::Edit;
 
 /// How long a document may take by the clock on the wall, its child's start included.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -77,11 +81,39 @@ impl Renderer {
     /// # Errors
     /// What the child says, or that it died or took too long.
     pub async fn render(&self, job: &Job) -> Result<Rendered, TypesetError> {
-        let frame = serde_json::to_vec(job).map_err(|e| crashed(&e))?;
+        let request = Request::Typeset(Cow::Borrowed(job));
+        self.answer(&request, &[], job.limits).await
+    }
+
+    /// Makes one file of the files; like [`Self::render`] in all else.
+    ///
+    /// # Errors
+    /// What the child says, or that it died or took too long.
+    pub async fn edit(
+        &self,
+        edit: &Edit,
+        files: &[&[u8]],
+        limits: Limits,
+    ) -> Result<Rendered, TypesetError> {
+        let request = Request::Edit {
+            edit: Cow::Borrowed(edit),
+            files: u32::try_from(files.len()).map_err(|e| crashed(&e))?,
+            limits,
+        };
+        self.answer(&request, files, limits).await
+    }
+
+    async fn answer(
+        &self,
+        request: &Request<'_>,
+        files: &[&[u8]],
+        limits: Limits,
+    ) -> Result<Rendered, TypesetError> {
+        let frame = serde_json::to_vec(request).map_err(|e| crashed(&e))?;
         let mut idle = self.idle.lock().await;
         let mut running = self.living(idle.take())?;
-        let longest = self.longest.min(Duration::from_millis(job.limits.millis));
-        let Ok(answered) = timeout(longest, running.ask(&frame)).await else {
+        let longest = self.longest.min(Duration::from_millis(limits.millis));
+        let Ok(answered) = timeout(longest, running.ask(&frame, files)).await else {
             running.end().await;
             return Err(TypesetError::TimedOut);
         };
@@ -135,10 +167,13 @@ impl Running {
         }
     }
 
-    /// Sends the job and reads the answer; the outer error means that the child is of no use any more.
-    async fn ask(&mut self, frame: &[u8]) -> std::io::Result<Answered> {
-        self.input.write_all(&frame_length(frame)?).await?;
-        self.input.write_all(frame).await?;
+    /// Sends the request with its files and reads the answer; the outer error means that the child is of no
+    /// use any more.
+    async fn ask(&mut self, frame: &[u8], files: &[&[u8]]) -> std::io::Result<Answered> {
+        for frame in std::iter::once(&frame).chain(files) {
+            self.input.write_all(&frame_length(frame)?).await?;
+            self.input.write_all(frame).await?;
+        }
         self.input.flush().await?;
         let Answer { outcome, retires } = serde_json::from_slice(&self.read_frame().await?)?;
         let outcome = match outcome {

@@ -18,6 +18,7 @@ pub use limits::restrict;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use serde_json::{Value, json};
 use typst::comemo;
 use typst::foundations::{Datetime, Smart};
 use typst_layout::PagedDocument;
@@ -27,7 +28,7 @@ use typst_render::RenderOptions;
 use crate::check::schema;
 use crate::flow::Flow;
 use crate::format::Format;
-use crate::job::{Job, Output, OwnSource, Source, TypesetError, Unfitting};
+use crate::job::{Job, Limits, Output, OwnSource, Source, TypesetError, Unfitting};
 use crate::template::Template;
 use crate::write;
 use world::JobWorld;
@@ -98,6 +99,48 @@ fn verdict(source: &OwnSource, job: &Job) -> Result<(), TypesetError> {
     }
 }
 
+/// A text as a page of its own size and nothing but the text: what a watermark is painted with. Its
+/// letters are those of the house and travel with the file.
+///
+/// # Errors
+/// [`TypesetError::MissingGlyph`] at `/data/text`, or what the compiler says.
+pub fn stamp(text: &str) -> Result<Vec<u8>, TypesetError> {
+    let job = Job {
+        source: Source::Own(OwnSource {
+            text: STAMP.to_owned(),
+            schema: Value::Bool(true),
+            title: String::new(),
+        }),
+        output: Output::File(Format::Pdf),
+        data: json!({ "text": text }),
+        computed: Value::Null,
+        timestamp: Timestamp::UNIX_EPOCH,
+        ident: text.to_owned(),
+        limits: Limits::default(),
+    };
+    glyphs::check(&job.data)?;
+    let world = JobWorld::new(&job)?;
+    let refused = |all: &[_]| refusal::of(&world, &job, all);
+    let document: PagedDocument = typst::compile(&world).output.map_err(|all| refused(&all))?;
+    // The text is decoration, so nothing of it is tagged.
+    let options = PdfOptions {
+        ident: Smart::Custom(job.ident.clone()),
+        tagged: false,
+        standards: standards(&[PdfStandard::A_2b])?,
+        ..PdfOptions::default()
+    };
+    let file = typst_pdf::pdf(&document, &options).map_err(|all| refused(&all));
+    comemo::evict(1);
+    file
+}
+
+/// As large as the text, in the grey of a watermark; how large and how faint it becomes is up to whoever
+/// paints it.
+const STAMP: &str = r#"#set page(width: auto, height: auto, margin: 0pt, fill: none)
+#set text(font: "Libertinus Serif", size: 60pt, weight: "bold", fill: rgb("5b6670"), hyphenate: false)
+#set text(top-edge: "ascender", bottom-edge: "descender")
+#data.text"#;
+
 fn compile(job: &Job) -> Result<Typeset, TypesetError> {
     let world = JobWorld::new(job)?;
     let refused = |all: &[_]| refusal::of(&world, job, all);
@@ -165,12 +208,7 @@ fn picture(document: &PagedDocument, page: u32) -> Result<Vec<u8>, TypesetError>
 
 /// Nothing here depends on the process: the identifier and the date come with the job.
 fn options(job: &Job) -> Result<PdfOptions, TypesetError> {
-    let standards = PdfStandards::new(&[PdfStandard::A_2b, PdfStandard::Ua_1]).map_err(|e| {
-        TypesetError::Refused {
-            message: e.message().to_string(),
-            place: None,
-        }
-    })?;
+    let standards = standards(&[PdfStandard::A_2b, PdfStandard::Ua_1])?;
     Ok(PdfOptions {
         ident: Smart::Custom(job.ident.clone()),
         creator: Smart::Auto,
@@ -179,6 +217,13 @@ fn options(job: &Job) -> Result<PdfOptions, TypesetError> {
         standards,
         tagged: true,
         pretty: false,
+    })
+}
+
+fn standards(all: &[PdfStandard]) -> Result<PdfStandards, TypesetError> {
+    PdfStandards::new(all).map_err(|e| TypesetError::Refused {
+        message: e.message().to_string(),
+        place: None,
     })
 }
 

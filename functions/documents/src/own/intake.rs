@@ -183,7 +183,9 @@ fn refused(error: TypesetError, sample: &str) -> DocumentsError {
         ),
         TypesetError::TimedOut => (Refusal::Slow, fault("/source", too_slow())),
         TypesetError::Aborted => (Refusal::Source, fault("/source", too_hungry())),
-        error @ TypesetError::Crashed { .. } => return DocumentsError::Typeset(error),
+        error @ (TypesetError::Crashed { .. }
+        | TypesetError::Protected { .. }
+        | TypesetError::Unreadable { .. }) => return DocumentsError::Typeset(error),
     };
     DocumentsError::BadTemplate(refusal, vec![fault])
 }

@@ -3,7 +3,8 @@
 use std::io::{self, Read, Write};
 
 use super::{Typeset, limits, typeset};
-use crate::job::{Answer, Job, TypesetError, announced_length, frame_length};
+use crate::job::{Answer, Request, TypesetError, announced_length, frame_length};
+use crate::pdf;
 
 /// Answers jobs until the input ends, or until the process has grown so much that a fresh one is
 /// cheaper: the allocator does not give back what a very large document took.
@@ -13,8 +14,14 @@ use crate::job::{Answer, Job, TypesetError, announced_length, frame_length};
 pub fn serve(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     while let Some(frame) = read_frame(&mut input)? {
         limits::restrict_cpu()?;
-        let job: Job = serde_json::from_slice(&frame).map_err(io::Error::other)?;
-        let made = typeset(&job);
+        let made = match serde_json::from_slice(&frame).map_err(io::Error::other)? {
+            Request::Typeset(job) => typeset(&job),
+            Request::Edit {
+                edit,
+                files,
+                limits,
+            } => pdf::edit(&edit, &read_files(&mut input, files)?, limits),
+        };
         let retires = limits::has_outgrown()?;
         answer(&mut output, made, retires)?;
         if retires {
@@ -38,6 +45,13 @@ fn answer(
         write_frame(output, &file)?;
     }
     output.flush()
+}
+
+/// The files that belong to a request.
+fn read_files(input: &mut impl Read, count: u32) -> io::Result<Vec<Vec<u8>>> {
+    (0..count)
+        .map(|_| read_frame(input)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+        .collect()
 }
 
 /// The next frame; nothing if the input ended before it began.

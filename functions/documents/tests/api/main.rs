@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cut;
+mod derive;
 mod refusals;
 mod samples;
 mod story;

@@ -28,7 +28,7 @@ fn samples() -> Vec<(String, Value)> {
 #[tokio::test]
 async fn every_sample_event_is_answered_as_its_name_says() {
     let samples = samples();
-    assert!(samples.len() >= 17);
+    assert!(samples.len() >= 24);
     for (name, event) in samples {
         let function = Function::new();
 
@@ -39,6 +39,10 @@ async fn every_sample_event_is_answered_as_its_name_says() {
             "get"
             | "delete"
             | "download"
+            | "merge-document"
+            | "split-document"
+            | "watermark-document"
+            | "encrypt-document"
             | "get-batch"
             | "cancel-batch"
             | "rename-template"

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{job, renderer, samples};
 
 /// The rules that a file breaks; a file that the validator cannot read breaks the rule "unreadable".
-fn broken_rules(pdf: &[u8], profile: ValidationProfile) -> Vec<String> {
+pub fn broken_rules(pdf: &[u8], profile: ValidationProfile) -> Vec<String> {
     match validate_pdf_bytes(pdf, &ValidationOptions::default().profile(profile)) {
         Ok(report) => {
             assert_eq!(report.is_compliant, report.failures.is_empty());
@@ -21,7 +21,7 @@ fn broken_rules(pdf: &[u8], profile: ValidationProfile) -> Vec<String> {
     }
 }
 
-fn is_conforming(pdf: &[u8]) -> bool {
+pub fn is_conforming(pdf: &[u8]) -> bool {
     broken_rules(pdf, ValidationProfile::PdfA2b).is_empty()
         && broken_rules(pdf, ValidationProfile::PdfUa1).is_empty()
 }
