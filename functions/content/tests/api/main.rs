@@ -35,7 +35,6 @@ const SECRET: &str = "model-targets";
 /// The capability with everything around it in memory, except the endpoint, which has a real socket.
 struct World {
     api: Api,
-    content: Arc<Content>,
     worker: Worker,
     table: Arc<MemoryTable>,
     secrets: Arc<MemorySecrets>,
@@ -97,7 +96,6 @@ impl World {
                 content: content.clone(),
                 channels: channels.clone(),
             },
-            content,
             table,
             secrets,
             jobs,
