@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::Auth;
 use auth::authorizer::{Authorizer, Question, Recent};
@@ -158,6 +159,8 @@ impl Fleet {
             table: documents_table.clone(),
             blobs: blobs.clone(),
             renderer: Renderer::new(renderer()),
+            // However busy the machine is: what is asked of this world is asked at once.
+            patience: Duration::from_mins(1),
             clock: clock.clone(),
             ids: ids.clone(),
         });

@@ -74,6 +74,8 @@ pub struct Documents {
     pub blobs: Arc<dyn Blobs>,
     /// The child that sets them.
     pub renderer: Renderer,
+    /// How long a caller waits before a document is left to the worker; see [`queued::PATIENCE`].
+    pub patience: Duration,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids of events.

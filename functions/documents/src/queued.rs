@@ -50,7 +50,7 @@ pub enum Found {
 }
 
 impl Documents {
-    /// Makes a document at once if that takes no longer than [`PATIENCE`], else leaves it to the worker.
+    /// Makes a document at once if that takes no longer than the caller waits, else leaves it to the worker.
     ///
     /// # Errors
     /// As [`Documents::create`].
@@ -62,7 +62,7 @@ impl Documents {
         trace: Option<String>,
     ) -> Result<Found, DocumentsError> {
         let at_once = self.create(owner, id, new.clone(), trace.clone());
-        match tokio::time::timeout(PATIENCE, at_once).await {
+        match tokio::time::timeout(self.patience, at_once).await {
             Ok(made) => Ok(Found::Ready(Box::new(made?))),
             Err(_) => self.queue(owner, id, new, trace).await,
         }

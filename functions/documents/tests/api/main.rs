@@ -11,6 +11,7 @@ mod story;
 mod templates;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -61,6 +62,8 @@ impl Function {
             table: table.clone(),
             blobs: blobs.clone(),
             renderer,
+            // However busy the machine is: what is asked of this world is asked at once.
+            patience: Duration::from_mins(1),
             clock: clock.clone(),
             ids: ids.clone(),
         };

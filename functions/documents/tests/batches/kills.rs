@@ -65,6 +65,7 @@ async fn disturbed(rows: u32, bad: &BTreeSet<u32>, fates: Vec<Fate>) {
         }
     }
     // From here on nothing is disturbed any more, but all that waits still comes.
+    world.collect(&mut mail);
     while let Some(body) = mail.0.pop_front() {
         if world.worker.once(&body).await.is_err() {
             mail.0.push_back(body);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 use documents::batch::worker::{Told, Worker};
 use documents::batch::{Batches, document_of};
+use documents::queued::PATIENCE;
 use documents::renderer::Renderer;
 use documents::template::Template;
 use documents::{Documents, api, batch_api};
@@ -76,6 +77,7 @@ impl World {
             table: table.clone(),
             blobs: blobs.clone(),
             renderer,
+            patience: PATIENCE,
             clock: clock.clone(),
             ids: ids.clone(),
         });
