@@ -62,7 +62,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use ledger::Ledger;
 pub(crate) use ledger::{Hold, Opening};
-pub(crate) use record::Bill;
+pub(crate) use record::{ANSWERED, Bill};
 pub use record::{CallRecord, State};
 
 /// Whose budget it is, inside one organisation.

@@ -475,5 +475,5 @@ impl ModelError {
 }
 
 pub(crate) fn outcome(error: Option<&ModelError>) -> &'static str {
-    error.map_or("ok", ModelError::outcome)
+    error.map_or(crate::budget::ANSWERED, ModelError::outcome)
 }

@@ -61,6 +61,9 @@ pub struct Spend {
     pub period: String,
 }
 
+/// The outcome of a call that was answered.
+pub(crate) const ANSWERED: &str = "ok";
+
 /// The outcome of a call whose process died.
 pub(crate) const LOST: &str = "lost";
 
@@ -88,6 +91,11 @@ pub(crate) struct Bill {
 }
 
 impl Bill {
+    /// Whether somebody gets an answer, and with it what there is to tell.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.outcome == ANSWERED
+    }
+
     pub(crate) fn micros(&self) -> i64 {
         self.attempts.iter().map(|attempt| attempt.micros).sum()
     }

@@ -22,7 +22,8 @@ pub(crate) struct Paid {
 
 impl Ledger {
     /// Pays a call. What cannot be written now is settled when the call's time is up: at what the record
-    /// says if there is one, else at its bound.
+    /// says if there is one, else at its bound. How the budgets stand is told once, with an answer: a call
+    /// that has none leaves it to the next.
     pub(crate) async fn settle(&self, hold: Hold, bill: &Bill) -> Paid {
         let record = match self.close(&hold, bill).await {
             Ok(record) => record,
@@ -41,11 +42,11 @@ impl Ledger {
                 .pay(hold.org, &record, &share.spend, &name, share.amount)
                 .await
             {
-                Ok(Some(numbers)) => {
+                Ok(Some(numbers)) if bill.has_answer() => {
                     let notice = self.notice(hold.org, share, &numbers).await;
                     paid.notices.extend(notice);
                 }
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%error, "a budget is settled later");
                     paid.settled = false;

@@ -218,6 +218,30 @@ async fn what_comes_near_its_end_is_told_once_and_a_new_limit_tells_again() {
 }
 
 #[tokio::test]
+async fn what_a_call_without_an_answer_brings_near_its_end_is_told_by_the_next_answer() {
+    let stage = Stage::new();
+    let gateway = stage.gateway(&["small-1"]);
+    let broken = stage.gateway(&[Fault::Cut.model()]);
+    let bound = gateway.estimate(&ask("one two", 100)).unwrap().micros;
+    // Each stream that breaks costs its bound: together four fifths of what there is.
+    limit(&stage, &gateway, &Scope::Organisation, bound * 5).await;
+
+    for _ in 0..4 {
+        let (_, interrupted) = stage.stream(&broken, &ask("one two", 100)).await;
+        assert!(
+            matches!(interrupted, Err(ModelError::Interrupted { .. })),
+            "{interrupted:?}"
+        );
+    }
+    let answer = stage.complete(&gateway, &ask("one two", 100)).await;
+
+    let answer = answer.unwrap();
+    let told: Vec<Level> = answer.notices.iter().map(|notice| notice.level).collect();
+    assert_eq!(told, [Level::Near]);
+    stage.assert_sums().await;
+}
+
+#[tokio::test]
 async fn a_budget_begins_anew_with_its_period() {
     let stage = Stage::new();
     let gateway = stage.gateway(&["small-1"]);
