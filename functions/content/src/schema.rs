@@ -47,6 +47,15 @@ impl Schema {
                 ),
             ));
         }
+        if models::shapes::check(schema).is_err() {
+            return Err(Fault::at(
+                pointer,
+                Text::fixed(
+                    "Sus referencias no acaban nunca, o son demasiadas",
+                    "Its references never come to an end, or are too many",
+                ),
+            ));
+        }
         jsonschema::options()
             .with_draft(Draft::Draft202012)
             .should_validate_formats(true)
@@ -131,6 +140,15 @@ mod tests {
 
         assert!(Schema::compile("/schema", &outside).is_err());
         assert!(Schema::compile("/schema", &inside).is_ok());
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_for_ever_is_refused_before_it_ends_the_process() {
+        let circle = json!({"type": "object", "allOf": [{"$ref": "#"}]});
+
+        let fault = Schema::compile("/schema", &circle).unwrap_err();
+
+        assert_eq!(fault.pointer, "/schema");
     }
 
     #[test]

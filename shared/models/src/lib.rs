@@ -60,7 +60,7 @@ pub mod price;
 pub mod reply;
 pub mod request;
 mod run;
-mod shapes;
+pub mod shapes;
 pub mod target;
 pub mod targets;
 pub mod testing;
