@@ -55,6 +55,7 @@ pub struct Prepared {
 }
 
 /// How it ended.
+#[derive(Clone)]
 pub enum Outcome {
     /// With an answer.
     Made(Box<Completion>),
@@ -62,6 +63,10 @@ pub enum Outcome {
     Failed(Failure, Option<Cost>),
     /// It was stopped; what there is came by then.
     Stopped(Box<Completion>),
+    /// A guardrail stopped it while it was told.
+    Blocked(Box<Completion>),
+    /// It was stopped and there is nothing of it, after this was spent.
+    Spent(Cost),
 }
 
 /// What a model was asked for, whose right it is to end the record, and who is told.
@@ -417,34 +422,34 @@ fn ended(
         Outcome::Stopped(completion) => {
             let text = Some(prepared.redaction.restore(&clean(&completion.text)));
             let events = announcements(&record, &completion);
+            let fine =
+                |text: &String| !text.is_empty() && !prepared.rules.blocks(text, &ask.locale);
             let stopped = Record {
                 status: Status::Cancelled,
-                text: text.filter(|text| !text.is_empty()),
+                text: text.filter(fine),
                 ..told(record, &completion)
             };
             (stopped, events)
         }
+        Outcome::Spent(cost) => {
+            let stopped = Record {
+                status: Status::Cancelled,
+                cost: Some(cost),
+                ..record
+            };
+            (stopped, Vec::new())
+        }
+        Outcome::Blocked(completion) => {
+            let events = announcements(&record, &completion);
+            unfit(told(record, &completion), events, &OUTPUT_BLOCKED)
+        }
         Outcome::Made(completion) => {
-            let mut events = announcements(&record, &completion);
+            let events = announcements(&record, &completion);
             let made = told(record, &completion);
             let restored = prepared.redaction.restore(&clean(&completion.text));
             let judged = judge(ask, prepared, &completion, &restored);
             match judged {
-                Err(failure) => {
-                    if let Failure::Blocked { side, rule } = &failure {
-                        events.push(Event::ContentBlocked {
-                            content: made.id,
-                            side: side.name().to_owned(),
-                            rule: (*rule).to_owned(),
-                        });
-                    }
-                    let failed = Record {
-                        status: Status::Failed,
-                        problem: Some(failure.kept()),
-                        ..made
-                    };
-                    (failed, events)
-                }
+                Err(failure) => unfit(made, events, &failure),
                 Ok(()) => {
                     let data = completion
                         .data
@@ -469,6 +474,28 @@ fn ended(
     }
 }
 
+/// An answer that may not be shown, with what is announced of it.
+fn unfit(made: Record, mut events: Vec<Event>, failure: &Failure) -> (Record, Vec<Event>) {
+    if let Failure::Blocked { side, rule } = failure {
+        events.push(Event::ContentBlocked {
+            content: made.id,
+            side: side.name().to_owned(),
+            rule: (*rule).to_owned(),
+        });
+    }
+    let failed = Record {
+        status: Status::Failed,
+        problem: Some(failure.kept()),
+        ..made
+    };
+    (failed, events)
+}
+
+const OUTPUT_BLOCKED: Failure = Failure::Blocked {
+    side: Side::Output,
+    rule: "blocked_term",
+};
+
 /// Whether an answer may be shown.
 fn judge(
     ask: &Ask,
@@ -480,10 +507,7 @@ fn judge(
         return Err(models::Failure::Filtered.into());
     }
     if prepared.rules.blocks(text, &ask.locale) {
-        return Err(Failure::Blocked {
-            side: Side::Output,
-            rule: "blocked_term",
-        });
+        return Err(OUTPUT_BLOCKED);
     }
     let lost = lost(&ask.keep, text);
     if !ask.keep.is_empty() && !lost.is_empty() {
@@ -535,7 +559,7 @@ fn announcements(record: &Record, completion: &Completion) -> Vec<Event> {
 }
 
 /// The value with the personal data back in every text of it.
-fn restored_in(value: Value, redaction: &Redaction) -> Value {
+pub(crate) fn restored_in(value: Value, redaction: &Redaction) -> Value {
     match value {
         Value::String(text) => Value::String(redaction.restore(&clean(&text))),
         Value::Array(items) => items

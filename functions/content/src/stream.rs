@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 use crate::ask::Ask;
-use crate::failure::{Failure, Kept, Side};
+use crate::failure::{Failure, Kept};
 use crate::make::{Outcome, Prepared, spender_of};
 use crate::outlet::Outlet;
 use crate::record::{Held, Record, Status, key, request_key};
@@ -140,7 +140,11 @@ impl Content {
                 ..held.record.clone()
             };
             let row = held.row.next(&record);
-            let parts = vec![Write::Put(row.clone(), If::VersionIs(held.version()))];
+            let parts = vec![
+                Write::Put(row.clone(), If::VersionIs(held.version())),
+                // A worker that is at it has read it; nobody else needs it any more.
+                Write::Delete(request_key(org, id), If::Always),
+            ];
             match self.table.write(parts).await {
                 Ok(()) => return Ok(Held { row, record }),
                 Err(WriteError::Condition(_) | WriteError::Conflict) => {}
@@ -238,6 +242,10 @@ impl Worker {
             Found::Over(held) => held,
             Found::Mine(held, ask) => self.work(job.org, held, &ask).await?,
         };
+        // Somebody else goes on with it after all, and tells its end.
+        if held.record.status == Status::Running {
+            return Err(NotDone::AtWork);
+        }
         self.tell_end(job.org, &held.record).await?;
         Ok(())
     }
@@ -330,15 +338,7 @@ impl Worker {
         let (answer, told) = tokio::join!(asked, teller.tell(receiver, held, &prepared, ask));
         let Told { held, end } = told;
         let outcome = match (answer, end) {
-            (Ok(completion), End::Blocked) => {
-                content.blocked(org, id, Side::Output).await?;
-                let failure = Failure::Blocked {
-                    side: Side::Output,
-                    rule: "blocked_term",
-                };
-                let spent = crate::make::cost_of(&completion);
-                Outcome::Failed(failure, Some(spent))
-            }
+            (Ok(completion), End::Blocked) => Outcome::Blocked(Box::new(completion)),
             (Ok(completion), _) if completion.finish == Finish::Cancelled => {
                 Outcome::Stopped(Box::new(completion))
             }
@@ -371,20 +371,31 @@ impl Worker {
         outcome: Outcome,
     ) -> Result<Held, NotDone> {
         let content = &self.content;
-        let id = held.record.id;
-        let latest = content.find(org, id).await.map_err(ContentError::from)?;
-        let (held, outcome) = match latest {
-            None => return Err(ContentError::NotFound.into()),
-            Some(found) if found.record.status == Status::Cancelled => match outcome {
-                Outcome::Made(completion) | Outcome::Stopped(completion) => {
-                    (found, Outcome::Stopped(completion))
-                }
-                Outcome::Failed(..) => return Ok(found),
-            },
-            Some(found) if found.record.call == held.record.call => (found, outcome),
-            Some(found) => return Ok(found),
-        };
-        Ok(content.end(org, held, ask, prepared, outcome).await?)
+        let (id, call) = (held.record.id, held.record.call);
+        let mut looked = 0;
+        loop {
+            looked += 1;
+            let latest = content.find(org, id).await.map_err(ContentError::from)?;
+            let (held, outcome) = match latest {
+                None => return Err(ContentError::NotFound.into()),
+                Some(found) if found.record.status == Status::Cancelled => match &outcome {
+                    Outcome::Made(completion)
+                    | Outcome::Stopped(completion)
+                    | Outcome::Blocked(completion) => (found, Outcome::Stopped(completion.clone())),
+                    Outcome::Failed(_, Some(spent)) | Outcome::Spent(spent) => {
+                        (found, Outcome::Spent(spent.clone()))
+                    }
+                    Outcome::Failed(_, None) => return Ok(found),
+                },
+                Some(found) if found.record.call == call => (found, outcome.clone()),
+                Some(found) => return Ok(found),
+            };
+            match content.end(org, held, ask, prepared, outcome).await {
+                // It was cancelled between the two steps: it learns what was spent all the same.
+                Err(ContentError::VersionMismatch) if looked < 2 => {}
+                ended => return Ok(ended?),
+            }
+        }
     }
 
     /// Tells the last frame.

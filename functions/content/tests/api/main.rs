@@ -93,7 +93,7 @@ impl World {
         Self {
             api: Api::new(api::routes(content.clone(), jobs.clone()), platform).unwrap(),
             worker: Worker {
-                content: content.clone(),
+                content,
                 channels: channels.clone(),
             },
             table,

@@ -1,8 +1,19 @@
 //! Texts that are told while they grow.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use content::stream::Worker;
+use content::{Content, Targets};
+use models::gateway::{Gateway, Parts};
+use ports::PortError;
 use ports::faults::Fault;
+use ports::ids::SequentialIds;
+use ports::table::{
+    Count, Counted, If, Item, Key, MemoryTable, Page, Query, Table, Write, WriteError,
+};
 use runtime::testing::Call;
 use serde_json::{Value, json};
 
@@ -182,6 +193,88 @@ async fn a_text_is_cancelled_before_it_begins_and_costs_nothing() {
     );
     assert_eq!(kinds(&world, &taken), ["content.cancelled"]);
     assert_eq!(world.provider.asked("small"), 0);
+    let rows = world.table.rows();
+    assert!(
+        !rows
+            .iter()
+            .any(|row| row.key.sk.starts_with("content-request#")),
+        "the prompt is kept for nobody"
+    );
+}
+
+/// A table in which the worker of a text turns out to live, a moment before somebody else ends it.
+struct Revived(Arc<MemoryTable>, AtomicBool);
+
+#[async_trait]
+impl Table for Revived {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
+        self.0.get(key).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, PortError> {
+        self.0.query(query).await
+    }
+
+    async fn write(&self, parts: Vec<Write>) -> Result<(), WriteError> {
+        if let Some(Write::Put(row, If::VersionIs(version))) = parts.first()
+            && row.key.sk.starts_with("content#")
+            && !self.1.swap(true, Ordering::Relaxed)
+        {
+            let known = self.0.get(&row.key).await?.unwrap();
+            let mut record: Value = known.parse()?;
+            record["lease"] = json!("2030-01-01T00:00:00Z");
+            let put = Write::Put(known.next(&record), If::VersionIs(*version));
+            self.0.write(vec![put]).await?;
+        }
+        self.0.write(parts).await
+    }
+
+    async fn count(&self, count: Count) -> Result<Counted, PortError> {
+        self.0.count(count).await
+    }
+}
+
+#[tokio::test]
+async fn a_text_whose_worker_lives_after_all_is_not_told_to_be_done() {
+    let world = World::new();
+    world.provider.pace(Duration::from_millis(50));
+    let taken = take_on(&world, "Hola").await;
+    let message = world.jobs.drain().remove(0);
+    let slow = tokio::time::timeout(Duration::from_millis(400), world.worker.on(&message.body));
+    assert!(slow.await.is_err());
+    world.clock.advance(Duration::from_secs(30));
+    let table: Arc<dyn Table> = Arc::new(Revived(world.table.clone(), AtomicBool::new(false)));
+    let ids = SequentialIds::shared();
+    let gateway = Gateway::new(
+        Parts {
+            client: runtime::outbound::client().unwrap(),
+            table: table.clone(),
+            clock: world.clock.clone(),
+            ids: ids.clone(),
+        },
+        Vec::new(),
+    );
+    let targets = Targets::new(
+        world.secrets.clone(),
+        crate::SECRET,
+        world.clock.clone(),
+        gateway,
+    );
+    let other = Worker {
+        content: Arc::new(Content {
+            table,
+            targets,
+            clock: world.clock.clone(),
+            ids,
+        }),
+        channels: world.channels.clone(),
+    };
+
+    let delivered = other.on(&message.body).await;
+
+    assert!(delivered.is_err(), "it comes again");
+    let ends = kinds(&world, &taken);
+    assert!(ends.iter().all(|kind| kind == "content.delta"), "{ends:?}");
 }
 
 #[tokio::test]
@@ -275,6 +368,12 @@ async fn a_blocked_term_does_not_go_out_and_ends_the_stream() {
     assert_eq!(view["problem"]["code"], "content_blocked", "{view}");
     assert!(!heard(&world, &taken).contains("acme"));
     assert_eq!(world.announced("content.blocked"), 1);
+    // It was paid all the same, and whoever counts hears of it.
+    assert_eq!(world.announced("content.generated"), 1);
+    assert!(
+        view["cost"]["amount_micros"].as_i64().unwrap() > 0,
+        "{view}"
+    );
 }
 
 #[tokio::test]
