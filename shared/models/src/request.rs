@@ -148,6 +148,24 @@ impl Message {
         self.0.get("content").map(text_of).unwrap_or_default()
     }
 
+    /// The same message with each of its texts replaced.
+    #[must_use]
+    pub fn with_texts(mut self, mut replace: impl FnMut(&str) -> String) -> Self {
+        match self.0.get_mut("content") {
+            Some(Value::String(text)) => *text = replace(text),
+            Some(Value::Array(parts)) => {
+                let texts = parts.iter_mut().filter_map(|part| part.get_mut("text"));
+                for text in texts {
+                    if let Value::String(said) = text {
+                        *said = replace(said);
+                    }
+                }
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// All of its fields.
     pub const fn fields(&self) -> &Map<String, Value> {
         &self.0

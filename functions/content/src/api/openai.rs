@@ -20,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::failure::{Failure, Side};
+use crate::guard::pii::Redaction;
 use crate::openai::{TOKENS, completion, event_stream, id_of};
 use crate::{Content, ContentError};
 
@@ -187,17 +188,12 @@ async fn answer(
         let blocked = content.blocked(org, domain::Id::new(seed), side).await;
         blocked.map_or_else(refuse, |failure| refuse(failure.into()))
     };
-    let last = read
-        .request
-        .messages
-        .iter()
-        .filter(|message| message.role() == "user");
-    if last
-        .into_iter()
-        .any(|message| rules.blocks(&message.text(), locale))
-    {
+    // All of it came with the request, whatever roles it gives itself.
+    let mut messages = read.request.messages.iter();
+    if messages.any(|message| rules.blocks(&message.text(), locale)) {
         return Err(blocked(Side::Input).await);
     }
+    let (read, redaction) = hidden(read, rules.redact);
     let spender = Spender {
         org,
         user: caller.user,
@@ -228,17 +224,49 @@ async fn answer(
     };
     let events = made.notices.iter().map(crate::budgets::event_of);
     announce(content, org, events.collect()).await;
-    if rules.blocks(&made.text, locale) {
+    let text = redaction.restore(&crate::guard::clean(&made.text));
+    let message = crate::make::restored_in(made.message, &redaction);
+    if rules.blocks(&text, locale) || says(&message, &|said| rules.blocks(said, locale)) {
         return Err(blocked(Side::Output).await);
     }
-    let clean = crate::guard::clean(&made.text);
     Ok((
         read,
         Completion {
-            text: clean,
+            text,
+            message,
             ..made
         },
     ))
+}
+
+/// The request without personal data, if that is the organisation's rule.
+fn hidden(read: OpenAiBody, redact: bool) -> (OpenAiBody, Redaction) {
+    let mut redaction = Redaction::default();
+    if !redact {
+        return (read, redaction);
+    }
+    let messages = read.request.messages.into_iter();
+    let messages = messages
+        .map(|message| message.with_texts(|text| redaction.redact(text)))
+        .collect();
+    let request = ChatRequest {
+        messages,
+        ..read.request
+    };
+    (OpenAiBody { request, ..read }, redaction)
+}
+
+/// Whether a text that stands anywhere in an answer is like that: what a tool is called with is said too.
+fn says(value: &Value, like: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => like(text),
+        Value::Array(items) => items.iter().any(|item| says(item, like)),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "role" | "type" | "id"))
+            .any(|(_, member)| says(member, like)),
+        _ => false,
+    }
 }
 
 /// What is announced here tells of money that the books have; that it could not be announced takes

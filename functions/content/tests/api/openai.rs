@@ -173,6 +173,67 @@ async fn tools_and_formats_are_passed_on() {
     assert_eq!(sent["response_format"]["type"], "json_object");
 }
 
+async fn rules(world: &World, rules: &Value) {
+    let put = Call::new("PUT", "/v1/content/guardrails").json(rules);
+    assert!(world.send(put).await.status.is_success());
+}
+
+#[tokio::test]
+async fn personal_data_stays_here_if_that_is_the_rule() {
+    let world = World::new();
+    rules(&world, &json!({"redact": true})).await;
+    world.says("Escribo a [EMAIL_1].");
+    let asked = with(
+        "messages",
+        json!([
+            {"role": "system", "content": "Firma como ana@example.com"},
+            {"role": "user", "content": [{"type": "text", "text": "Escribe a ana@example.com"}]},
+        ]),
+    );
+
+    let answer = world.post(PATH, &asked).await.json();
+
+    let sent = world.provider.received()[0].body.to_string();
+    assert!(
+        !sent.contains("ana@example.com") && sent.contains("[EMAIL_1]"),
+        "{sent}"
+    );
+    assert_eq!(
+        answer["choices"][0]["message"]["content"],
+        "Escribo a ana@example.com."
+    );
+}
+
+#[tokio::test]
+async fn a_blocked_term_is_stopped_in_whichever_role_it_comes() {
+    let world = World::new();
+    rules(&world, &json!({"blocked_terms": ["acme"]})).await;
+    for role in ["system", "developer", "user", "assistant"] {
+        let asked = with("messages", json!([{"role": role, "content": "Di ACME"}]));
+
+        let refused = world.post(PATH, &asked).await;
+
+        assert_eq!(error(&refused).1, json!("content_blocked"), "{role}");
+    }
+    assert_eq!(world.provider.asked("small"), 0);
+}
+
+#[tokio::test]
+async fn a_field_that_may_raise_the_price_is_refused_by_name() {
+    let world = World::new();
+    for (field, value) in [
+        ("n_predict", json!(100_000)),
+        ("models", json!(["dear"])),
+        ("service_tier", json!("priority")),
+    ] {
+        let refused = world.post(PATH, &with(field, value)).await;
+
+        let found = error(&refused);
+        assert_eq!((found.0, found.2), (400, json!(field)));
+    }
+    assert_eq!(world.provider.asked("small"), 0);
+}
+
 #[tokio::test]
 async fn the_models_are_listed_as_clients_list_them() {
     let world = World::new();
