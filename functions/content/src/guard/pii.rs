@@ -3,17 +3,33 @@
 //! Each is replaced by a placeholder such as `[EMAIL_1]` (the same value by the same placeholder), and
 //! [`Redaction::restore`] puts the values back into what a model answers. The model never sees them.
 //! A number counts only if its check digits do (Luhn, ISO 7064), so that order numbers stay readable.
+//!
+//! Each character is looked at a bounded number of times, whatever the text.
 
-use domain::Email;
+use std::collections::BTreeMap;
 
 /// A text without its personal data, and what stands for what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redaction {
-    kept: Vec<(String, String)>,
+    /// Values by their placeholders.
+    values: BTreeMap<String, String>,
+    /// Placeholders by their kind and value.
+    names: BTreeMap<(&'static str, String), String>,
+    /// How many there are of each kind.
+    counts: BTreeMap<&'static str, u32>,
 }
 
 /// The longest placeholder, in octets: what a stream holds back at most.
-pub const LONGEST_PLACEHOLDER: usize = 12;
+pub const LONGEST_PLACEHOLDER: usize = 16;
+
+/// The most octets of the local part of an address that are looked at.
+const LONGEST_LOCAL: usize = 128;
+
+/// The most octets of the domain of an address that are looked at.
+const LONGEST_DOMAIN: usize = 255;
+
+/// The most digits of a number that are looked at.
+const MOST_DIGITS: usize = 24;
 
 impl Redaction {
     /// The text with placeholders; what they stand for is remembered here, over several texts.
@@ -41,16 +57,32 @@ impl Redaction {
 
     /// Whether anything was replaced.
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.values.is_empty()
     }
 
     /// The text with the values back in their places.
     pub fn restore(&self, text: &str) -> String {
-        self.kept
-            .iter()
-            .fold(text.to_owned(), |text, (placeholder, value)| {
-                text.replace(placeholder, value)
-            })
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('[') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let mut octets = rest.bytes().take(LONGEST_PLACEHOLDER);
+            let end = octets
+                .position(|octet| octet == b']')
+                .map_or(0, |at| at + 1);
+            match self.values.get(&rest[..end]) {
+                Some(value) => {
+                    out.push_str(value);
+                    rest = &rest[end..];
+                }
+                None => {
+                    out.push('[');
+                    rest = &rest[1..];
+                }
+            }
+        }
+        out + rest
     }
 
     /// How much of a text that is still growing can be restored now: the rest may be the beginning of a
@@ -65,28 +97,23 @@ impl Redaction {
         }
     }
 
-    fn placeholder(&mut self, kind: &str, value: &str) -> String {
-        if let Some((known, _)) = self
-            .kept
-            .iter()
-            .find(|(name, kept)| kept == value && name[1..].starts_with(kind))
-        {
-            return known.clone();
+    fn placeholder(&mut self, kind: &'static str, value: &str) -> String {
+        let known = (kind, value.to_owned());
+        if let Some(name) = self.names.get(&known) {
+            return name.clone();
         }
-        let number = 1 + self
-            .kept
-            .iter()
-            .filter(|(name, _)| name[1..].starts_with(kind))
-            .count();
+        let number = self.counts.entry(kind).or_default();
+        *number += 1;
         let name = format!("[{kind}_{number}]");
-        self.kept.push((name.clone(), value.to_owned()));
+        self.values.insert(name.clone(), value.to_owned());
+        self.names.insert(known, name.clone());
         name
     }
 }
 
 /// A character that cannot stand before a value: the value would begin in the middle of a word.
 fn is_inner(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '_' | '@' | '+')
+    character.is_alphanumeric() || matches!(character, '_' | '+')
 }
 
 /// What the text begins with, if that is personal data, and how many octets of it.
@@ -98,12 +125,44 @@ fn first_of(text: &str) -> Option<(&'static str, usize)> {
         .or_else(|| phone(text).map(|length| ("PHONE", length)))
 }
 
+/// The octets that a text begins with while its characters are like that, a bounded number of them.
+fn run(text: &str, most: usize, like: impl Fn(char) -> bool) -> usize {
+    text.char_indices()
+        .find(|(at, character)| *at >= most || !like(*character))
+        .map_or(text.len(), |(at, _)| at)
+}
+
+/// Wider than what is an address: letters of every script stand on both sides, and what follows the name
+/// of a host (a path, another address) does not hide it.
 fn email(text: &str) -> Option<usize> {
-    let is_part = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+-/=?^_`{|}~@".contains(&b);
-    let length = text.bytes().take_while(|b| is_part(*b)).count().min(254);
-    let candidate = text[..length].trim_end_matches(['.', '-', '!', '?', '\'']);
-    (candidate.matches('@').count() == 1 && candidate.parse::<Email>().is_ok())
-        .then_some(candidate.len())
+    let begins = |c: char| c.is_alphanumeric() || matches!(c, '_' | '+');
+    text.chars().next().filter(|first| begins(*first))?;
+    let local = run(text, LONGEST_LOCAL, |c| {
+        c.is_alphanumeric() || ".!#$%&'*+-=?^_~".contains(c)
+    });
+    let host = text[local..].strip_prefix('@')?;
+    let length = run(host, LONGEST_DOMAIN, |c| {
+        c.is_alphanumeric() || c == '.' || c == '-'
+    });
+    let host = host[..length].trim_end_matches(['.', '-']);
+    let (_, top) = host.rsplit_once('.')?;
+    let is_top = top.chars().count() >= 2 && top.starts_with(char::is_alphabetic);
+    (is_top && host.split('.').all(|label| !label.is_empty())).then_some(local + 1 + host.len())
+}
+
+/// What stands between the groups of a number, typeset or typed.
+fn is_gap(character: char) -> bool {
+    matches!(
+        character,
+        ' ' | '-'
+            | '\u{a0}'
+            | '\u{2007}'
+            | '\u{2009}'
+            | '\u{202f}'
+            | '\u{2010}'
+            | '\u{2011}'
+            | '\u{2013}'
+    )
 }
 
 /// Two letters, two check digits, up to 30 more, in groups or not (ISO 13616).
@@ -113,7 +172,7 @@ fn iban(text: &str) -> Option<usize> {
     for (at, character) in text.char_indices() {
         match character {
             c if c.is_ascii_alphanumeric() => compact.push(c.to_ascii_uppercase()),
-            ' ' if compact.len() >= 4 && compact.len().is_multiple_of(4) => continue,
+            c if is_gap(c) && compact.len() >= 4 && compact.len().is_multiple_of(4) => continue,
             _ => break,
         }
         if compact.len() > 34 {
@@ -140,9 +199,9 @@ fn is_iban(compact: &str) -> bool {
 
 /// 13 to 19 digits that pass Luhn's check (ISO/IEC 7812), in groups or not.
 fn card(text: &str) -> Option<usize> {
-    let (digits, length) = number(text, &[' ', '-'])?;
-    let issued = matches!(digits.first(), Some(2..=6));
-    ((13..=19).contains(&digits.len()) && issued && luhn(&digits)).then_some(length)
+    let number = number(text, &[])?;
+    let issued = matches!(number.digits.first(), Some(2..=6));
+    number.longest(|digits, _| issued && (13..=19).contains(&digits.len()) && luhn(digits))
 }
 
 fn luhn(digits: &[u32]) -> bool {
@@ -159,31 +218,61 @@ fn luhn(digits: &[u32]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// An international number (E.164: `+` and 8 to 15 digits), a Spanish one of nine digits, or a North
+/// An international number (E.164: `+` or `00` and 8 to 15 digits), a Spanish one of nine digits, or a North
 /// American one of ten with its usual punctuation.
 fn phone(text: &str) -> Option<usize> {
     if let Some(rest) = text.strip_prefix('+') {
-        let (digits, length) = number(rest, &[' ', '-', '.', '(', ')'])?;
-        return (8..=15).contains(&digits.len()).then_some(length + 1);
+        let number = number(rest, &['.', '(', ')'])?;
+        let found = number.longest(|digits, _| (8..=15).contains(&digits.len()));
+        return found.map(|length| length + 1);
     }
     let area = text.strip_prefix('(').is_some();
-    let (digits, length) = number(&text[usize::from(area)..], &[' ', '-', '.', ')'])?;
-    let spanish = digits.len() == 9 && matches!(digits.first(), Some(6..=9)) && !area;
-    let grouped = text[..length].contains(['-', '.', ')', ' ']);
-    let american = digits.len() == 10 && grouped && matches!(digits.first(), Some(2..=9));
-    (spanish || american).then_some(length + usize::from(area))
+    let begins = usize::from(area);
+    let number = number(&text[begins..], &['.', ')'])?;
+    let found = number.longest(|digits, length| {
+        let grouped = !text[begins..begins + length]
+            .bytes()
+            .all(|octet| octet.is_ascii_digit());
+        let abroad = digits.starts_with(&[0, 0]) && (10..=17).contains(&digits.len());
+        let spanish = digits.len() == 9 && matches!(digits.first(), Some(6..=9)) && !area;
+        let american = digits.len() == 10 && grouped && matches!(digits.first(), Some(2..=9));
+        abroad || spanish || american
+    });
+    found.map(|length| length + begins)
 }
 
-/// The digits that a text begins with, separated by at most two of these characters at a time, and the
-/// octets up to the last of them. Nothing if a letter follows at once: that is no number.
-fn number(text: &str, separators: &[char]) -> Option<(Vec<u32>, usize)> {
-    let (mut digits, mut length, mut gap) = (Vec::new(), 0, 0);
+/// The digits that a text begins with.
+struct Number {
+    digits: Vec<u32>,
+    /// Where it may end, because a group does: behind so many digits and so many octets.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Number {
+    /// The octets of the longest beginning that is like that: what follows a number (the month that a card
+    /// expires in, another number) is none of it.
+    fn longest(&self, like: impl Fn(&[u32], usize) -> bool) -> Option<usize> {
+        let mut ends = self.ends.iter().rev();
+        ends.find(|(digits, length)| like(&self.digits[..*digits], *length))
+            .map(|(_, length)| *length)
+    }
+}
+
+/// The digits that a text begins with, with at most two gaps or other separators between them at a time.
+/// A group with a letter behind it is no end of a number.
+fn number(text: &str, separators: &[char]) -> Option<Number> {
+    let (mut digits, mut ends, mut gap) = (Vec::new(), Vec::new(), 0);
     for (at, character) in text.char_indices() {
         if let Some(digit) = character.to_digit(10) {
+            if digits.len() == MOST_DIGITS {
+                break;
+            }
             digits.push(digit);
-            length = at + 1;
             gap = 0;
-        } else if separators.contains(&character) && gap < 2 {
+            if ends_word(text, at + 1) {
+                ends.push((digits.len(), at + 1));
+            }
+        } else if (is_gap(character) || separators.contains(&character)) && gap < 2 {
             gap += 1;
             if digits.is_empty() && character != '(' {
                 break;
@@ -192,7 +281,7 @@ fn number(text: &str, separators: &[char]) -> Option<(Vec<u32>, usize)> {
             break;
         }
     }
-    (!digits.is_empty() && ends_word(text, length)).then_some((digits, length))
+    (!ends.is_empty()).then_some(Number { digits, ends })
 }
 
 fn ends_word(text: &str, at: usize) -> bool {
@@ -250,6 +339,55 @@ mod tests {
         assert_eq!(redacted("llama al 912 345 678"), "llama al [PHONE_1]");
         assert_eq!(redacted("call (212) 555-0147 now"), "call [PHONE_1] now");
         assert_eq!(redacted("GB82WEST12345698765432"), "[IBAN_1]");
+    }
+
+    #[test]
+    fn what_stands_beside_a_value_does_not_hide_it() {
+        for (text, hidden) in [
+            ("ana@example.com|bob@example.com", "[EMAIL_1]|[EMAIL_2]"),
+            (
+                "https://example.com/u/ana@example.com/edit",
+                "https://example.com/u/[EMAIL_1]/edit",
+            ),
+            ("**ana@example.com**", "**[EMAIL_1]**"),
+            ("josé@españa.es", "[EMAIL_1]"),
+            ("x@y@example.com", "x@[EMAIL_1]"),
+            ("4111 1111 1111 1111 12/28 123", "[CARD_1] 12/28 123"),
+            ("612345678 912345678", "[PHONE_1] [PHONE_2]"),
+            ("612345678 2026-01-01", "[PHONE_1] 2026-01-01"),
+            ("0034 612 345 678", "[PHONE_1]"),
+            ("+34\u{a0}612\u{202f}34\u{2011}56\u{a0}78", "[PHONE_1]"),
+            (
+                "ES91\u{a0}2100\u{a0}0418\u{a0}4502\u{a0}0005\u{a0}1332",
+                "[IBAN_1]",
+            ),
+        ] {
+            assert_eq!(redacted(text), hidden);
+        }
+    }
+
+    #[test]
+    fn a_text_of_beginnings_takes_no_longer_than_another() {
+        let mut redaction = Redaction::default();
+        for piece in ["!", "1 ", "a.", "+1", "[", "9-", "a@b."] {
+            let text = piece.repeat(200 * 1024 / piece.len());
+
+            // By the square of its length it would take minutes, and the runner ends it.
+            let hidden = redaction.redact(&text);
+
+            assert_eq!(redaction.restore(&hidden), text);
+        }
+    }
+
+    #[test]
+    fn many_values_are_put_back_each_in_its_place() {
+        let text: String = (0..5000).map(|n| format!("p{n}@example.com ")).collect();
+        let mut redaction = Redaction::default();
+
+        let hidden = redaction.redact(&text);
+
+        assert!(hidden.ends_with("[EMAIL_5000] "));
+        assert_eq!(redaction.restore(&hidden), text);
     }
 
     #[test]
