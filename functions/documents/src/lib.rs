@@ -482,7 +482,9 @@ impl Documents {
         trace: Option<String>,
     ) -> Result<(), DocumentsError> {
         let org = caller.organisation;
-        let record = self.get(caller, id).await?;
+        let Some(record) = self.find(org, id).await? else {
+            return self.delete_queued(org, id, trace).await;
+        };
         self.blobs.delete(&file_key(org, &record)).await?;
         let event = self.event(org, Event::DocumentDeleted { document: id }, trace);
         let mut parts = vec![Write::Delete(row_key(org, id), If::Present), event];

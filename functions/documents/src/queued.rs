@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::format::Format;
 use crate::refusal::Refusal;
-use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner};
+use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner, file_of};
 
 /// How long a caller waits for a document.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -143,6 +143,7 @@ impl Documents {
         if queued.error.is_some() {
             return Ok(None);
         }
+        let format = queued.format;
         let (found, parts) = match self.try_queued(org, &queued).await {
             Ok(record) => {
                 let mut parts = self.parts(org, &record, trace);
@@ -164,10 +165,34 @@ impl Documents {
                 self.blobs.delete(&data_key(org, id)).await?;
                 Ok(Some(found))
             }
-            // Somebody else was faster, and its outcome is the same.
-            Err(WriteError::Condition(_)) => Ok(None),
+            // Somebody else was faster, and its outcome is the same; unless it was deleted meanwhile.
+            Err(WriteError::Condition(_)) => {
+                if let Err(DocumentsError::NotFound) = self.look(org, id).await {
+                    self.blobs.delete(&file_of(org, id, format)).await?;
+                }
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Deletes a document that is to be made, or could not be. A worker that is at it finds its row gone.
+    pub(crate) async fn delete_queued(
+        &self,
+        org: Id<Organisation>,
+        id: Id<Document>,
+        trace: Option<String>,
+    ) -> Result<(), DocumentsError> {
+        if let Found::Ready(_) = self.look(org, id).await? {
+            return Err(DocumentsError::Write(WriteError::Conflict));
+        }
+        self.blobs.delete(&data_key(org, id)).await?;
+        let parts = vec![
+            Write::Check(crate::row_key(org, id), If::Absent),
+            Write::Delete(queued_key(org, id), If::Present),
+            self.event(org, Event::DocumentDeleted { document: id }, trace),
+        ];
+        Ok(self.table.write(parts).await?)
     }
 
     async fn try_queued(

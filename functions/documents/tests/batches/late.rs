@@ -72,3 +72,20 @@ async fn what_the_worker_cannot_make_says_why() {
     assert_eq!(failed["error"]["errors"][0]["pointer"], "/data/subject");
     assert_eq!(fast.announced("documents.rendered").len(), 0);
 }
+
+#[tokio::test]
+async fn one_that_waits_can_be_deleted_and_is_not_made_then() {
+    let slow = World::with(Renderer::new(NEVER));
+    let fast = slow.and(Renderer::new(env!("CARGO_BIN_EXE_documents-render")));
+    let queued = slow.send(request(&Template::Letter.samples()[0])).await;
+    let path = format!("/v1/documents/{}", queued.json()["id"].as_str().unwrap());
+
+    let deleted = slow.send(Call::new("DELETE", &path)).await;
+    let again = slow.send(Call::new("DELETE", &path)).await;
+    delivered(&slow, &fast).await;
+
+    assert_eq!((deleted.status.as_u16(), again.status.as_u16()), (204, 404));
+    assert_eq!(fast.send(Call::get(&path)).await.status.as_u16(), 404);
+    assert_eq!(fast.announced("documents.rendered").len(), 0);
+    assert!(fast.blobs.keys().is_empty(), "{:?}", fast.blobs.keys());
+}
