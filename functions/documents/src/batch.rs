@@ -254,6 +254,9 @@ pub enum BatchError {
     /// There are more than [`MOST_ROWS`].
     #[error("too many rows")]
     TooManyRows,
+    /// All rows together are larger than [`rows::LARGEST_INPUT`].
+    #[error("the rows are too large together")]
+    TooLarge,
     /// A row is larger than [`rows::LARGEST_ROW`], or no object.
     #[error("row {row} cannot be taken")]
     BadRow {
@@ -511,8 +514,10 @@ fn error_key(org: Id<Organisation>, id: Id<Batch>, row: u32) -> Key {
     Key::new(org, format!("{}{row:05}", errors_of(id)))
 }
 
-fn input_key(org: Id<Organisation>, id: Id<Batch>, attempt: u32, segment: u32) -> String {
-    format!("batch-inputs/{org}/{id}/{attempt:04}/{segment:04}.jsonl")
+/// Where the rows of an attempt stand. The request that began it is part of the name: of two that want to
+/// begin the same attempt, the one that is refused must not have written over the rows of the other.
+fn input_key(org: Id<Organisation>, id: Id<Batch>, begun_by: &str, segment: u32) -> String {
+    format!("batch-inputs/{org}/{id}/{begun_by}/{segment:04}.jsonl")
 }
 
 fn archive_key(org: Id<Organisation>, id: Id<Batch>, attempt: u32) -> String {

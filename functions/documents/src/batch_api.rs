@@ -20,8 +20,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::batch::rows::{Row, Segments};
-use crate::batch::sheet;
+use crate::batch::rows::{self, LARGEST_INPUT, Row, Segments};
+use crate::batch::sheet::{self, Sink};
 use crate::batch::{self, BatchError, BatchState, Batches, MOST_ROWS, RowDocument, RowError};
 use crate::format::Format;
 use crate::layout::Layout;
@@ -277,8 +277,9 @@ async fn create(
     let layout = batches
         .layout(caller.organisation, &new.template, new.format)
         .await?;
-    let rows = Source::of(new.rows, new.csv, new.xlsx)?.rows(layout.schema())?;
-    let rows = laid_over(new.common, rows);
+    let mut found = Found::over(new.common);
+    Source::of(new.rows, new.csv, new.xlsx)?.read(layout.schema(), &mut found)?;
+    let rows = found.finish()?;
     if trial.dry_run {
         let checked = checked(&batches, &layout, rows, context.locale).await?;
         return Ok(axum::Json(checked).into_response());
@@ -286,7 +287,7 @@ async fn create(
     let new = batch::NewBatch {
         template: new.template,
         format: new.format,
-        rows: segments(rows)?,
+        rows,
     };
     let trace = Some(context.trace.to_string());
     let state = batches
@@ -326,49 +327,81 @@ impl Source {
         }
     }
 
-    fn rows(self, schema: &Value) -> Result<Vec<Value>, Problem> {
-        let mut found = Found::default();
+    fn read(self, schema: &Value, found: &mut Found) -> Result<(), Problem> {
         let (pointer, read) = match self {
-            Self::Rows(rows) => return Ok(rows),
-            Self::Csv(octets) => ("/csv", sheet::csv(&octets, schema, &mut found)),
-            Self::Xlsx(octets) => ("/xlsx", sheet::xlsx(&octets, schema, &mut found)),
+            Self::Rows(rows) => {
+                let read = rows.into_iter().try_for_each(|row| found.take(row));
+                ("/rows", read)
+            }
+            Self::Csv(octets) => ("/csv", sheet::csv(&octets, schema, found)),
+            Self::Xlsx(octets) => ("/xlsx", sheet::xlsx(&octets, schema, found)),
         };
         match read {
-            Ok(()) => Ok(found.0),
+            Ok(()) => Ok(()),
             Err(BatchError::BadTable(detail)) => Err(wrong(pointer, detail)),
+            Err(BatchError::TooLarge) if found.common.is_none() => Err(wrong(pointer, too_large())),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// The rows of a table.
+/// The rows of a request, each laid over what all have in common as it comes: what they have in common is
+/// there ten thousand times otherwise, before anybody has looked how much that is.
 #[derive(Default)]
-struct Found(Vec<Value>);
+struct Found {
+    common: Option<Value>,
+    rows: u32,
+    segments: Segments,
+}
 
-impl sheet::Sink for Found {
+impl Found {
+    fn over(common: Option<Map<String, Value>>) -> Self {
+        Self {
+            common: common.map(Value::Object),
+            ..Self::default()
+        }
+    }
+
+    fn finish(self) -> Result<Segments, BatchError> {
+        if self.rows == 0 {
+            return Err(BatchError::NoRows);
+        }
+        Ok(self.segments)
+    }
+}
+
+impl Sink for Found {
     fn take(&mut self, data: Value) -> Result<(), BatchError> {
-        self.0.push(data);
+        let row = self.rows;
+        self.segments.push(&Row {
+            row,
+            data: laid_over(self.common.as_ref(), data),
+        })?;
+        self.rows += 1;
         Ok(())
     }
+}
+
+fn too_large() -> Text {
+    let most = LARGEST_INPUT / 1024 / 1024;
+    Text::with(
+        format!("Las filas ocupan juntas más de {most} MiB"),
+        format!("The rows are larger than {most} MiB together"),
+    )
 }
 
 fn wrong(pointer: impl Into<String>, detail: Text) -> Problem {
     Problem::new(&problem::VALIDATION_FAILED).field(pointer, detail)
 }
 
-/// Every row over what all have in common.
-fn laid_over(common: Option<Map<String, Value>>, rows: Vec<Value>) -> Vec<Value> {
+/// A row over what all have in common.
+fn laid_over(common: Option<&Value>, row: Value) -> Value {
     let Some(common) = common else {
-        return rows;
+        return row;
     };
-    let common = Value::Object(common);
-    rows.into_iter()
-        .map(|row| {
-            let mut whole = common.clone();
-            lay(&mut whole, row);
-            whole
-        })
-        .collect()
+    let mut whole = common.clone();
+    lay(&mut whole, row);
+    whole
 }
 
 fn lay(under: &mut Value, over: Value) {
@@ -382,34 +415,26 @@ fn lay(under: &mut Value, over: Value) {
     }
 }
 
-fn segments(rows: Vec<Value>) -> Result<Segments, BatchError> {
-    let mut segments = Segments::default();
-    for (row, data) in (0..).zip(rows) {
-        segments.push(&Row { row, data })?;
-    }
-    if segments.rows() == 0 {
-        return Err(BatchError::NoRows);
-    }
-    Ok(segments)
-}
-
 /// The most rows of which a trial says what is wrong.
 const MOST_SAID: usize = 100;
 
 async fn checked(
     batches: &Batches,
     layout: &Layout,
-    rows: Vec<Value>,
+    rows: Segments,
     locale: Locale,
 ) -> Result<BatchCheck, BatchError> {
-    let total = segments(rows.clone())?.rows();
+    let total = rows.rows();
     let mut errors = Vec::new();
     let mut invalid = 0;
-    for (row, data) in (0..).zip(rows) {
-        if let Some(error) = batches.unfit(layout, Row { row, data }).await? {
-            invalid += 1;
-            if errors.len() < MOST_SAID {
-                errors.push(RowErrorView::of(error, locale));
+    for (count, octets) in rows.finish()? {
+        let rows = rows::read(&octets, 0, count).map_err(|_| BatchError::Forgotten)?;
+        for row in rows {
+            if let Some(error) = batches.unfit(layout, row).await? {
+                invalid += 1;
+                if errors.len() < MOST_SAID {
+                    errors.push(RowErrorView::of(error, locale));
+                }
             }
         }
     }
@@ -649,6 +674,7 @@ impl From<BatchError> for Problem {
                     format!("There must be at most {MOST_ROWS} rows"),
                 ),
             ),
+            BatchError::TooLarge => wrong("/common", too_large()),
             BatchError::BadRow { row, detail } => wrong(format!("/rows/{row}"), detail),
             BatchError::NotFailed(place) => wrong(
                 format!("/rows/{}", place.replace('~', "~0").replace('/', "~1")),
@@ -679,14 +705,30 @@ mod tests {
     fn a_row_is_laid_over_what_all_have_in_common() {
         let common =
             json!({ "seller": { "name": "A", "phone": "1" }, "lines": [1, 2], "locale": "es" });
-        let rows = vec![json!({ "seller": { "name": "B" }, "lines": [3] }), json!(7)];
-
-        let whole = laid_over(common.as_object().cloned(), rows);
+        let row = json!({ "seller": { "name": "B" }, "lines": [3] });
 
         assert_eq!(
-            whole[0],
+            laid_over(Some(&common), row),
             json!({ "seller": { "name": "B", "phone": "1" }, "lines": [3], "locale": "es" })
         );
-        assert_eq!(whole[1], json!(7), "what is no object is refused as it is");
+        assert_eq!(
+            laid_over(Some(&common), json!(7)),
+            json!(7),
+            "what is no object is refused as it is"
+        );
+    }
+
+    #[test]
+    fn what_all_have_in_common_is_counted_with_each_row() {
+        let common = json!({ "text": "x".repeat(200 * 1024) });
+        let mut found = Found::over(common.as_object().cloned());
+
+        let taken = (0..10_000).try_for_each(|_| found.take(json!({})));
+
+        assert!(matches!(taken, Err(BatchError::TooLarge)));
+        assert!(found.rows < 400, "it stops where it is too much");
+        let problem = Problem::from(BatchError::TooLarge);
+        let body = problem.body(Locale::En, "", "");
+        assert_eq!(body.errors[0].pointer, "/common");
     }
 }

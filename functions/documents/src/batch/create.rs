@@ -42,7 +42,7 @@ impl Batches {
     ) -> Result<BatchState, BatchError> {
         let layout = self.layout(owner.org, &new.template, new.format).await?;
         let total = new.rows.rows();
-        let segments = self.keep(owner.org, id, 1, new.rows).await?;
+        let segments = self.keep(owner.org, id, &id.to_string(), new.rows).await?;
         let now = self.documents.clock.now();
         let record = BatchRecord {
             id,
@@ -119,13 +119,13 @@ impl Batches {
         &self,
         org: Id<Organisation>,
         id: Id<Batch>,
-        attempt: u32,
+        begun_by: &str,
         rows: Segments,
     ) -> Result<Vec<u32>, BatchError> {
         let segments = rows.finish()?;
         let counts = segments.iter().map(|(rows, _)| *rows).collect();
         let writes = (0_u32..).zip(segments).map(|(segment, (_, bytes))| {
-            let key = input_key(org, id, attempt, segment);
+            let key = input_key(org, id, begun_by, segment);
             let file = Blob {
                 bytes,
                 content_type: "application/jsonl".to_owned(),

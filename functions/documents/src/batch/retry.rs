@@ -47,7 +47,7 @@ impl Batches {
         }
         let attempt = record.attempt + 1;
         let retried = again.rows();
-        let segments = self.keep(org, id, attempt, again).await?;
+        let segments = self.keep(org, id, request, again).await?;
         let next = BatchRecord {
             attempt,
             segments,
@@ -109,7 +109,7 @@ impl Batches {
     ) -> Result<Vec<Row>, BatchError> {
         let mut found = Vec::new();
         for (segment, lines) in (0_u32..).zip(&record.segments) {
-            let key = input_key(org, record.id, record.attempt, segment);
+            let key = input_key(org, record.id, &record.begun_by, segment);
             let file = self.documents.blobs.get(&key).await?;
             let octets = file.ok_or(BatchError::Forgotten)?.bytes;
             let rows = rows::read(&octets, 0, *lines).map_err(|_| BatchError::Forgotten)?;

@@ -10,6 +10,9 @@ use super::{BatchError, MOST_ROWS};
 /// The most octets of one row as JSON.
 pub const LARGEST_ROW: usize = 256 * 1024;
 
+/// The most octets of all rows together: they stand in memory until they are kept.
+pub const LARGEST_INPUT: usize = 64 * 1024 * 1024;
+
 /// An object is closed once it holds this many octets.
 const SEGMENT: usize = 768 * 1024;
 
@@ -32,13 +35,15 @@ pub struct Segments {
     closed: Vec<(u32, Vec<u8>)>,
     open: (u32, Vec<u8>),
     rows: u32,
+    octets: usize,
 }
 
 impl Segments {
     /// Adds a row behind the others.
     ///
     /// # Errors
-    /// [`BatchError::BadRow`] if it is too large or no object, [`BatchError::TooManyRows`].
+    /// [`BatchError::BadRow`] if it is too large or no object, [`BatchError::TooManyRows`],
+    /// [`BatchError::TooLarge`] if all of them are together.
     pub fn push(&mut self, row: &Row) -> Result<(), BatchError> {
         let bad = |detail| BatchError::BadRow {
             row: row.row,
@@ -57,6 +62,10 @@ impl Segments {
         }
         if self.rows == MOST_ROWS {
             return Err(BatchError::TooManyRows);
+        }
+        self.octets += line.len();
+        if self.octets > LARGEST_INPUT {
+            return Err(BatchError::TooLarge);
         }
         self.rows += 1;
         let (rows, octets) = &mut self.open;

@@ -22,6 +22,10 @@ const DEEPEST: usize = 16;
 /// The most elements of a list that columns name.
 const LONGEST_LIST: usize = 500;
 
+/// The most octets of a cell: the format takes 32,767 characters. A workbook keeps a text once and names it in
+/// any number of cells, so that its own size says little.
+const LONGEST_CELL: usize = 4 * 32_767;
+
 /// The most octets that the files inside a workbook may unpack to.
 const LARGEST_UNPACKED: u64 = 96 * 1024 * 1024;
 
@@ -196,6 +200,12 @@ pub fn xlsx(octets: &[u8], schema: &Value, sink: &mut dyn Sink) -> Result<(), Ba
             break;
         };
         row.0 = line;
+        if row.1.len() > MOST_COLUMNS {
+            return Err(bad(
+                format!("La línea {} tiene más celdas que la cabecera", line + 1),
+                format!("Line {} has more cells than the header", line + 1),
+            ));
+        }
         if let Some(cell) = of_sheet(cell.get_value(), line + 1)? {
             row.1.push((column as usize, cell));
         }
@@ -236,6 +246,17 @@ fn of_sheet(value: &DataRef<'_>, line: u32) -> Result<Option<Cell>, BatchError> 
         let text = text.trim();
         (!text.is_empty()).then(|| Cell::Text(text.to_owned()))
     };
+    let octets = match value {
+        DataRef::SharedString(value) => value.len(),
+        DataRef::String(value) => value.len(),
+        _ => 0,
+    };
+    if octets > LONGEST_CELL {
+        return Err(bad(
+            format!("Una celda de la fila {line} es demasiado larga"),
+            format!("A cell of line {line} is too long"),
+        ));
+    }
     Ok(match value {
         DataRef::Empty => None,
         #[expect(

@@ -228,10 +228,22 @@ impl Worker {
         let made = documents
             .make_queued(org, document, trace::current())
             .await?;
-        let (kind, data) = match made {
-            Some(Found::Ready(_)) => ("document.ready", json!({ "id": document })),
-            Some(Found::Queued(_)) => ("document.failed", json!({ "id": document })),
-            None => return Ok(()),
+        // Whoever made it may have died before it was told, so that it is told again.
+        let found = match made {
+            Some(found) => found,
+            None => match documents.look(org, document).await {
+                Ok(found) => found,
+                Err(DocumentsError::NotFound) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let (kind, data) = match found {
+            Found::Ready(_) => ("document.ready", json!({ "id": document })),
+            Found::Queued(queued) if queued.error.is_some() => {
+                ("document.failed", json!({ "id": document }))
+            }
+            // Another delivery is at it.
+            Found::Queued(_) => return Ok(()),
         };
         self.publish(&Channel::document(org, document), kind, data)
             .await;
@@ -414,7 +426,7 @@ impl Worker {
         first: u32,
         rows: u32,
     ) -> Result<Vec<Row>, BatchError> {
-        let key = input_key(org, record.id, record.attempt, segment);
+        let key = input_key(org, record.id, &record.begun_by, segment);
         let file = self.batches.documents.blobs.get(&key).await?;
         let octets = file.ok_or(BatchError::Forgotten)?.bytes;
         rows::read(&octets, first, rows).map_err(|_| BatchError::Forgotten)

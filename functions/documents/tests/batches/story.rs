@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use documents::batch::document_of;
+use ports::faults::Fault;
 use runtime::testing::Call;
 use serde_json::{Value, json};
 
@@ -339,6 +340,28 @@ async fn failed_rows_are_tried_again_corrected() {
     assert_eq!(world.all(&format!("{path}/documents")).await.len(), 24);
     assert_eq!(world.announced("documents.rendered").len(), 24);
     assert_eq!(world.unzipped(&path).await.len(), 24);
+}
+
+#[tokio::test]
+async fn two_repetitions_of_the_same_rows_do_not_write_over_each_other() {
+    let world = World::new();
+    let path = world.batch(&letters(3, &BTreeSet::from([1]))).await;
+    let retry = format!("{path}/retry");
+    world.settle().await;
+    let corrected = json!({ "rows": { "1": letter(1) } });
+    let still_bad = json!({ "rows": { "1": bad_letter() } });
+
+    // One keeps its rows and gets no further; the other begins the attempt.
+    world.table.faults().fail_call(2, Fault::Before);
+    let cut = world.send(Call::post(&retry, &still_bad)).await;
+    let begun = world.send(Call::post(&retry, &corrected)).await;
+
+    assert_eq!((cut.status.as_u16(), begun.status.as_u16()), (503, 202));
+    let keys = world.blobs.keys();
+    let inputs = keys.iter().filter(|key| key.starts_with("batch-inputs/"));
+    assert_eq!(inputs.count(), 3, "{keys:?}");
+    world.settle().await;
+    assert_eq!(world.get(&path).await["ready"], 3);
 }
 
 #[tokio::test]
