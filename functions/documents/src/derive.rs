@@ -210,8 +210,8 @@ impl Documents {
             Ok(made) => Ok(made),
             Err(TypesetError::Protected { file }) => Err(bad(file, Unfit::Protected)),
             Err(TypesetError::Unreadable { file }) => Err(bad(file, Unfit::Unreadable)),
-            // A file that eats up memory or time will do so again.
-            Err(TypesetError::Aborted | TypesetError::TimedOut) => Err(bad(0, Unfit::Unreadable)),
+            // A file that eats up memory will do so again.
+            Err(TypesetError::Aborted) => Err(bad(0, Unfit::Unreadable)),
             Err(other) => Err(other.into()),
         }
     }

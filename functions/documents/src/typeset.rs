@@ -125,6 +125,7 @@ pub fn stamp(text: &str) -> Result<Vec<u8>, TypesetError> {
     // The text is decoration, so nothing of it is tagged.
     let options = PdfOptions {
         ident: Smart::Custom(job.ident.clone()),
+        timestamp: datetime(job.timestamp).map(typst_pdf::Timestamp::new_utc),
         tagged: false,
         standards: standards(&[PdfStandard::A_2b])?,
         ..PdfOptions::default()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lopdf::encryption::crypt_filters::{Aes256CryptFilter, CryptFilter};
-use lopdf::{Document, EncryptionState, EncryptionVersion, Permissions};
+use lopdf::{Document, EncryptionState, EncryptionVersion, Object, Permissions};
 
 use super::{Lock, Permission};
 use crate::job::TypesetError;
@@ -36,6 +36,7 @@ pub(super) fn lock(document: &mut Document, lock: &Lock) -> Result<(), TypesetEr
     for id in drop {
         document.objects.remove(&id);
     }
+    part_texts_from_streams(document);
     let filter: Arc<dyn CryptFilter> = Arc::new(Aes256CryptFilter);
     let version = EncryptionVersion::V5 {
         encrypt_metadata: true,
@@ -50,6 +51,35 @@ pub(super) fn lock(document: &mut Document, lock: &Lock) -> Result<(), TypesetEr
     let state = EncryptionState::try_from(version).map_err(unreadable)?;
     "2.0".clone_into(&mut document.version);
     document.encrypt(&state).map_err(unreadable)
+}
+
+/// Texts that stand in the dictionary of a stream become objects of their own: the library encrypts a
+/// stream's content, and of texts only those outside streams, so that a reader would take the others for
+/// encrypted and find them broken (ISO 32000-2, 7.6.2).
+fn part_texts_from_streams(document: &mut Document) {
+    let mut parted = Vec::new();
+    for object in document.objects.values_mut() {
+        let Object::Stream(stream) = object else {
+            continue;
+        };
+        for (_, value) in stream.dict.iter_mut() {
+            if holds_text(value) {
+                document.max_id += 1;
+                let id = (document.max_id, 0);
+                parted.push((id, std::mem::replace(value, Object::Reference(id))));
+            }
+        }
+    }
+    document.objects.extend(parted);
+}
+
+fn holds_text(object: &Object) -> bool {
+    match object {
+        Object::String(..) => true,
+        Object::Array(items) => items.iter().any(holds_text),
+        Object::Dictionary(members) => members.iter().any(|(_, member)| holds_text(member)),
+        _ => false,
+    }
 }
 
 fn permissions(allowed: &[Permission]) -> Permissions {

@@ -52,6 +52,15 @@ fn lock(permissions: &[Permission]) -> Edit {
     })
 }
 
+fn has_text(object: &Object) -> bool {
+    match object {
+        Object::String(..) => true,
+        Object::Array(items) => items.iter().any(has_text),
+        Object::Dictionary(members) => members.iter().any(|(_, member)| has_text(member)),
+        _ => false,
+    }
+}
+
 /// Every octet that a file holds, unpacked.
 fn all_of(pdf: &[u8]) -> Vec<u8> {
     let mut document = Document::load_mem(pdf).unwrap();
@@ -179,6 +188,20 @@ async fn a_locked_file_opens_with_either_password_and_no_other() {
         assert!(rights.contains(lopdf::Permissions::COPYABLE_FOR_ACCESSIBILITY));
         assert!(!rights.contains(lopdf::Permissions::MODIFIABLE));
         assert!(!rights.contains(lopdf::Permissions::COPYABLE));
+    }
+    // A reader takes a text in a stream's dictionary for encrypted, and there none is.
+    let options = lopdf::LoadOptions::with_password("the user's");
+    let opened = Document::load_mem_with_options(&made, options).unwrap();
+    for stream in opened
+        .objects
+        .values()
+        .filter_map(|one| one.as_stream().ok())
+    {
+        let text = stream
+            .dict
+            .iter()
+            .find(|(key, value)| *key != b"ID" && has_text(value));
+        assert_eq!(text, None);
     }
     for password in ["", "wrong", "the user"] {
         assert!(
