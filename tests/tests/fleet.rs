@@ -40,6 +40,37 @@ async fn a_stranger_signs_up_and_opens_an_invoice() {
 }
 
 #[tokio::test]
+async fn an_invoice_is_marked_put_together_and_locked() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let made = fleet.post("/v1/documents", Some(&ana), &invoice()).await;
+    let path = |document: &Value| format!("/v1/documents/{}", document["id"].as_str().unwrap());
+    let first = made.json();
+
+    let mark = format!("{}/watermark", path(&first));
+    let marked = fleet
+        .post(&mark, Some(&ana), &json!({"text": "Copia"}))
+        .await;
+    let merge = format!("{}/merge", path(&marked.json()));
+    let with = json!({"with": [first["id"]]});
+    let merged = fleet.post(&merge, Some(&ana), &with).await;
+    let encrypt = format!("{}/encrypt", path(&merged.json()));
+    let password = json!({"user_password": "correct horse"});
+    let locked = fleet.post(&encrypt, Some(&ana), &password).await;
+
+    assert_eq!(marked.status.as_u16(), 201, "{:?}", marked.json());
+    assert_eq!(merged.status.as_u16(), 201, "{:?}", merged.json());
+    assert_eq!(locked.status.as_u16(), 201, "{:?}", locked.json());
+    assert_eq!(marked.json()["conformance"], first["conformance"]);
+    assert_eq!(locked.json()["conformance"], Value::Null);
+    let events = fleet.publish().await;
+    let rendered = events
+        .iter()
+        .filter(|event| event.event.name() == "documents.rendered");
+    assert_eq!(rendered.count(), 4);
+}
+
+#[tokio::test]
 async fn what_happened_is_announced_once_and_in_order() {
     let fleet = Fleet::new();
     let ana = fleet.person("ana@example.com").await;
