@@ -111,10 +111,10 @@ impl Targets {
         let same = last.is_some_and(|read| read.text.expose_secret() == text.expose_secret());
         if !same {
             match target::parse(text.expose_secret()) {
-                Ok(list) => self.gateway.set_targets(list),
+                Ok(targets) => self.gateway.set_targets(targets),
                 Err(error) => {
                     tracing::error!(%error, "the list of models is not valid");
-                    return last.map(drop).ok_or_else(|| TargetsError::Broken);
+                    return last.map(drop).ok_or(TargetsError::Broken);
                 }
             }
         }
