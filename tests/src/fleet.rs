@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ai::Ai;
 use auth::Auth;
 use auth::authorizer::{Authorizer, Question, Recent};
 use auth::jwks::KeySet;
@@ -72,6 +73,10 @@ pub struct Fleet {
     pub content_table: Arc<MemoryTable>,
     /// The texts that are to be streamed.
     pub content_jobs: Arc<MemoryQueue>,
+    /// The table of `ai`.
+    pub ai_table: Arc<MemoryTable>,
+    /// The orders of jobs over texts.
+    pub ai_jobs: Arc<MemoryQueue>,
     /// The orders of batches of documents.
     pub document_jobs: Arc<MemoryQueue>,
     /// The event bus.
@@ -88,6 +93,7 @@ pub struct Fleet {
     documents: Arc<Documents>,
     files: Arc<Files>,
     content: Arc<Content>,
+    ai: ai::worker::Worker,
     secrets: Arc<MemorySecrets>,
     documents_worker: documents::batch::worker::Worker,
     authorizer: Authorizer,
@@ -134,6 +140,7 @@ impl Fleet {
             documents_table,
             files_table,
             content_table,
+            ai_table,
             channels_table,
             requests,
         ] = std::array::from_fn(|_| MemoryTable::shared());
@@ -194,6 +201,26 @@ impl Fleet {
             clock.clone(),
             ids.clone(),
         ));
+        let ai_jobs = MemoryQueue::shared();
+        let ai_gateway = Gateway::new(
+            Parts {
+                client: runtime::outbound::client().expect("an HTTP client"),
+                table: content_table.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
+            Vec::new(),
+        );
+        let ai = ai::worker::Worker {
+            ai: Arc::new(Ai {
+                table: ai_table.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            }),
+            targets: Targets::new(secrets.clone(), TARGETS, clock.clone(), ai_gateway),
+            jobs: ai_jobs.clone(),
+            channels: channels.clone(),
+        };
         let document_jobs = MemoryQueue::shared();
         let documents_worker = documents::batch::worker::Worker {
             batches: Batches {
@@ -242,6 +269,9 @@ impl Fleet {
             users: Arc::new(users),
             files: Arc::new(files),
             content: Arc::new(content),
+            ai,
+            ai_table,
+            ai_jobs,
             secrets,
             content_jobs: MemoryQueue::shared(),
             documents,
@@ -281,6 +311,13 @@ impl Fleet {
         }
     }
 
+    /// Does the jobs over texts, as `ai-worker` does.
+    pub async fn read_texts(&self) {
+        for message in self.ai_jobs.drain() {
+            self.ai.on(&message.body).await.expect("a job that is done");
+        }
+    }
+
     /// The APIs, wired as their binaries wire them.
     pub fn apis(&self) -> Vec<Api> {
         let health = Arc::new(Health {
@@ -294,6 +331,7 @@ impl Fleet {
             )),
             files::api::routes(self.files.clone()),
             content::api::routes(self.content.clone(), self.content_jobs.clone()),
+            ai::api::routes(self.ai.ai.clone(), self.ai_jobs.clone()),
             notifications::api::routes(self.desk.clone()),
             platform::api::routes(health),
         ]
@@ -415,6 +453,7 @@ impl Fleet {
             &self.documents_table,
             &self.files_table,
             &self.content_table,
+            &self.ai_table,
         ] {
             let changes: Vec<Change> = table.take_changes().iter().map(change).collect();
             outbox.publish(&changes).await.expect("a bus that works");

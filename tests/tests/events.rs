@@ -115,6 +115,17 @@ async fn the_samples_of_the_content_worker_are_jobs() {
 }
 
 #[test]
+fn the_samples_of_the_ai_worker_are_orders() {
+    for (path, batch) in samples("ai-worker") {
+        for record in batch["Records"].as_array().expect("records") {
+            let body = record["body"].as_str().expect("a body");
+            let order = serde_json::from_str::<ai::job::Order>(body);
+            assert!(order.is_ok(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
 fn the_samples_of_the_files_worker_are_notices() {
     for (path, batch) in samples("files-events") {
         let body = batch["Records"][0]["body"].as_str().expect("a body");

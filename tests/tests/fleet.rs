@@ -257,6 +257,35 @@ async fn a_text_is_streamed_to_its_channel_within_a_budget_and_announced() {
 }
 
 #[tokio::test]
+async fn texts_are_read_by_a_job_that_tells_how_far_it_is_and_is_announced() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    fleet.publish().await;
+    let texts = ["El pan de la casa es muy bueno.", "The bread is very good."];
+    let new = json!({"task": "language", "input": {"texts": texts}});
+
+    let taken = fleet.post("/v1/ai/jobs", Some(&ana), &new).await;
+    fleet.read_texts().await;
+
+    assert_eq!(taken.status.as_u16(), 202, "{}", taken.json());
+    let path = format!("/v1/ai/jobs/{}", taken.json()["id"].as_str().unwrap());
+    let view = fleet.get(&path, Some(&ana)).await.json();
+    assert_eq!([&view["status"], &view["done"]], [&json!("done"), &json!(2)]);
+    let items = fleet.get(&format!("{path}/items"), Some(&ana)).await.json();
+    let language = |n: usize| items["items"][n]["result"]["language"].clone();
+    assert_eq!([language(0), language(1)], ["es", "en"], "{items}");
+    let me = fleet.get("/v1/users/me", Some(&ana)).await.json();
+    let organisation = me["organisation"].as_str().unwrap().parse().unwrap();
+    let channel = Channel::job(organisation, view["id"].as_str().unwrap().parse().unwrap());
+    let told = fleet.channels.since(&channel, 0, 100).await.unwrap();
+    let kinds: Vec<&str> = told.frames.iter().map(|(_, frame)| &*frame.kind).collect();
+    assert_eq!(kinds, ["ai.job_progress", "ai.done"]);
+    let events = fleet.publish().await;
+    let names: Vec<&str> = events.iter().map(|event| event.event.name()).collect();
+    assert_eq!(names, ["ai.job_done"]);
+}
+
+#[tokio::test]
 async fn a_batch_is_made_by_its_events_and_orders() {
     let fleet = Fleet::new();
     let ana = fleet.person("ana@example.com").await;

@@ -779,3 +779,26 @@ async fn a_program_works_with_its_key_until_it_is_revoked() {
     let revoked = tokio::time::timeout(limit, dies(&cloud, &fresh)).await;
     assert!(revoked.is_ok(), "the key was alive after 6 s");
 }
+
+#[tokio::test]
+async fn the_languages_of_texts_are_told_by_a_job() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("textos").await;
+    let token = Some(ana.access.as_str());
+    let texts = ["El pan de la casa es muy bueno.", "The bread is very good."];
+    let new = json!({"task": "language", "input": {"texts": texts}});
+
+    let taken = cloud.post("/v1/ai/jobs", token, &new).await;
+
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{:?}", taken.body);
+    let path = format!("/v1/ai/jobs/{}", taken.body["id"].as_str().unwrap());
+    let looked = cloud.wait_for("job that is done", async || {
+        let view = cloud.get(&path, token).await.body;
+        (view["status"] == "done").then_some(view)
+    });
+    let done = looked.await;
+    assert_eq!([&done["done"], &done["failed"]], [&json!(2), &json!(0)]);
+    let items = cloud.get(&format!("{path}/items"), token).await.body;
+    let language = |n: usize| items["items"][n]["result"]["language"].clone();
+    assert_eq!([language(0), language(1)], ["es", "en"], "{items}");
+}

@@ -25,7 +25,8 @@ pub fn channel(name: &str, connection: &Connection) -> Result<Channel, NoChannel
             let job = id.parse::<Id<Job>>().map(|id| Channel::job(org, id));
             let channel =
                 job.or_else(|_| id.parse::<Id<Batch>>().map(|id| Channel::batch(org, id)));
-            let allowed = connection.may("documents:read") || connection.may("content:read");
+            let readers = ["documents:read", "content:read", "ai:read"];
+            let allowed = readers.iter().any(|may| connection.may(may));
             (channel.map_err(|_| NoChannel::Unknown)?, allowed)
         }
         ("doc", id) => {

@@ -32,7 +32,7 @@ struct Options {
 }
 
 /// Every function with the variables that its start demands.
-const FUNCTIONS: [(&str, &[(&str, &str)]); 9] = [
+const FUNCTIONS: [(&str, &[(&str, &str)]); 11] = [
     (
         "auth-api",
         &[
@@ -88,6 +88,25 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 9] = [
             ("CHANNELS_TABLE", "bench"),
             ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
             ("RENDERER", "documents-render"),
+        ],
+    ),
+    (
+        "ai-api",
+        &[
+            ("AI_TABLE", "bench"),
+            ("AI_JOBS_URL", "http://127.0.0.1:9/jobs"),
+            ("REQUESTS_TABLE", "bench"),
+        ],
+    ),
+    (
+        "ai-worker",
+        &[
+            ("AI_TABLE", "bench"),
+            ("AI_JOBS_URL", "http://127.0.0.1:9/jobs"),
+            ("CONTENT_TABLE", "bench"),
+            ("MODELS_SECRET_ID", "bench"),
+            ("CHANNELS_TABLE", "bench"),
+            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
         ],
     ),
     ("platform-api", &[("REQUESTS_TABLE", "bench")]),

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ApiKey, Batch, Content, Document, File, Happening, Id, Organisation, Session, Template, User,
+    ApiKey, Batch, Content, Document, File, Happening, Id, Job, Organisation, Session, Template,
+    User,
 };
 
 /// What happened, with the values that a consumer decides on.
@@ -201,6 +202,28 @@ pub enum Event {
         /// Who set it.
         user: Id<User>,
     },
+    /// A job over texts came to its end, and one of them has an answer at least.
+    #[serde(rename = "ai.job_done")]
+    AiJobDone {
+        /// Which.
+        job: Id<Job>,
+        /// What was done: `summarise`, `classify`, …
+        task: String,
+        /// Texts that have an answer.
+        done: u32,
+        /// Texts that have none.
+        failed: u32,
+    },
+    /// A job over texts came to its end without any answer.
+    #[serde(rename = "ai.job_failed")]
+    AiJobFailed {
+        /// Which.
+        job: Id<Job>,
+        /// What was to be done: `summarise`, `classify`, …
+        task: String,
+        /// The code of the problem that the last text had.
+        code: String,
+    },
     /// A document that takes long was taken on.
     #[serde(rename = "documents.queued")]
     DocumentQueued {
@@ -282,6 +305,7 @@ impl Event {
             | Self::BudgetLow { .. }
             | Self::BudgetExhausted { .. }
             | Self::PromptPublished { .. } => "content",
+            Self::AiJobDone { .. } | Self::AiJobFailed { .. } => "ai",
             Self::DocumentRendered { .. }
             | Self::DocumentDeleted { .. }
             | Self::DocumentQueued { .. }
@@ -322,6 +346,8 @@ impl Event {
         "content.budget_80",
         "content.budget_exhausted",
         "content.prompt_published",
+        "ai.job_done",
+        "ai.job_failed",
         "documents.queued",
         "documents.batch_queued",
         "documents.batch_done",
@@ -355,6 +381,8 @@ impl Event {
             Self::BudgetLow { .. } => "content.budget_80",
             Self::BudgetExhausted { .. } => "content.budget_exhausted",
             Self::PromptPublished { .. } => "content.prompt_published",
+            Self::AiJobDone { .. } => "ai.job_done",
+            Self::AiJobFailed { .. } => "ai.job_failed",
             Self::DocumentQueued { .. } => "documents.queued",
             Self::BatchQueued { .. } => "documents.batch_queued",
             Self::BatchDone { .. } => "documents.batch_done",
@@ -400,10 +428,9 @@ mod tests {
         let document = Id::new(Uuid::from_u128(4));
         let file = Id::new(Uuid::from_u128(5));
         let content = Id::new(Uuid::from_u128(5));
-        let batch = Id::new(Uuid::from_u128(6));
         let template = Id::new(Uuid::from_u128(7));
         let key = Id::new(Uuid::from_u128(8));
-        vec![
+        let mut events = vec![
             Event::UserSignedUp { user },
             Event::UserConfirmed { user },
             Event::SessionRevoked {
@@ -476,14 +503,6 @@ mod tests {
                 user,
             },
             Event::DocumentQueued { document },
-            Event::BatchQueued { batch, attempt: 1 },
-            Event::BatchDone {
-                batch,
-                attempt: 1,
-                ready: 99,
-                failed: 1,
-                cancelled: 0,
-            },
             Event::TemplateVersionAdded {
                 template,
                 version: 2,
@@ -496,6 +515,34 @@ mod tests {
                 by: user,
             },
             Event::TemplateDeleted { template },
+        ];
+        events.extend(events_of_slow_work());
+        events
+    }
+
+    fn events_of_slow_work() -> [Event; 4] {
+        let job = Id::new(Uuid::from_u128(9));
+        let batch = Id::new(Uuid::from_u128(6));
+        [
+            Event::BatchQueued { batch, attempt: 1 },
+            Event::BatchDone {
+                batch,
+                attempt: 1,
+                ready: 99,
+                failed: 1,
+                cancelled: 0,
+            },
+            Event::AiJobDone {
+                job,
+                task: "classify".into(),
+                done: 2,
+                failed: 1,
+            },
+            Event::AiJobFailed {
+                job,
+                task: "classify".into(),
+                code: "model_timed_out".into(),
+            },
         ]
     }
 

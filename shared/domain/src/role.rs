@@ -53,6 +53,7 @@ impl OrganisationRole {
                 "templates:read",
                 "content:read",
                 "files:read",
+                "ai:read",
             ],
             Self::Editor => &[
                 "documents:create",
@@ -63,6 +64,7 @@ impl OrganisationRole {
                 "prompts:write",
                 "files:create",
                 "files:delete",
+                "ai:create",
             ],
             Self::Admin => &[
                 "members:manage",
