@@ -14,7 +14,14 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::{Port, PortError};
 
-pub use assembly::{Assembly, MOST_PARTS, SMALLEST_PART};
+pub use assembly::Assembly;
+
+/// The least that a part of a file may have, in octets; the last part may have less.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub const SMALLEST_PART: u64 = 5 * 1024 * 1024;
+
+/// The most parts of one file; they are numbered from 1.
+pub const MOST_PARTS: u16 = 10_000;
 
 /// The longest that a link is valid, by the fleet's rule.
 pub const LONGEST_LINK: Duration = Duration::from_mins(15);

@@ -239,9 +239,7 @@ impl Worker {
 
 /// The size of a part, so that there are not too many of them.
 fn part_of(bytes: u64) -> u64 {
-    bytes
-        .div_ceil(u64::from(MOST_PARTS))
-        .max(SMALLEST_PART as u64)
+    bytes.div_ceil(u64::from(MOST_PARTS)).max(SMALLEST_PART)
 }
 
 #[cfg(test)]
@@ -252,7 +250,7 @@ mod tests {
     fn a_large_archive_has_larger_parts_and_not_more() {
         let hundred_gigabytes = 100_u64 * 1024 * 1024 * 1024;
 
-        assert_eq!(part_of(1), SMALLEST_PART as u64);
+        assert_eq!(part_of(1), SMALLEST_PART);
         assert!(hundred_gigabytes.div_ceil(part_of(hundred_gigabytes)) <= u64::from(MOST_PARTS));
     }
 }

@@ -3,7 +3,8 @@
 use domain::id::Organisation;
 use domain::{Id, Text};
 use ports::blobs::LONGEST_LINK;
-use ports::blobs::uploads::{MOST_PARTS, SMALLEST_PART, Sha256};
+use ports::blobs::uploads::Sha256;
+use ports::blobs::{MOST_PARTS, SMALLEST_PART};
 use runtime::page::PageParams;
 use runtime::{Fields, Problem, problem};
 use serde::Deserialize;

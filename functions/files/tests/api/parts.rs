@@ -1,6 +1,6 @@
 //! Large files, part by part.
 
-use ports::blobs::uploads::SMALLEST_PART;
+use ports::blobs::SMALLEST_PART;
 use serde_json::{Value, json};
 
 use crate::{Function, agreement, owner, sha256};

@@ -2,7 +2,7 @@
 
 use domain::OrganisationRole;
 use files::scan::Signatures;
-use ports::blobs::uploads::SMALLEST_PART;
+use ports::blobs::SMALLEST_PART;
 use runtime::testing::Call;
 use serde_json::{Value, json};
 

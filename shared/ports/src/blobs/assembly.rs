@@ -4,15 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::{Blob, MemoryBlobs};
+use super::{Blob, MOST_PARTS, MemoryBlobs, SMALLEST_PART};
 use crate::{Port, PortError};
-
-/// The fewest octets of a part that is not the last.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const SMALLEST_PART: usize = 5 * 1024 * 1024;
-
-/// The most parts of a file.
-pub const MOST_PARTS: u32 = 10_000;
 
 /// A store that takes a file in parts. Until it is finished nothing is seen of it; what nobody finishes the
 /// store forgets by its own rule.
@@ -76,7 +69,7 @@ impl Upload {
         if tags.is_empty() || of_parts != tags {
             return Err(refused("a part is missing or is another"));
         }
-        let sizes: Vec<usize> = self.parts.values().map(Vec::len).collect();
+        let sizes: Vec<u64> = self.parts.values().map(|part| part.len() as u64).collect();
         let before_the_last = sizes.split_last().map_or(&[][..], |(_, before)| before);
         if before_the_last.iter().any(|size| *size < SMALLEST_PART) {
             return Err(refused("a part is too small"));
@@ -113,7 +106,7 @@ impl Assembly for MemoryBlobs {
         bytes: Vec<u8>,
     ) -> Result<String, PortError> {
         let ending = self.faults.enter()?;
-        if !(1..=MOST_PARTS).contains(&number) {
+        if !(1..=u32::from(MOST_PARTS)).contains(&number) {
             return Err(refused("no such number of a part"));
         }
         let tag = tag(number, &bytes);

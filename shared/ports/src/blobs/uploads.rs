@@ -9,15 +9,8 @@ use data_encoding::BASE64;
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 
-use super::{Blob, Blobs, MemoryBlobs, expiry};
+use super::{Blob, Blobs, MemoryBlobs, SMALLEST_PART, expiry};
 use crate::{Port, PortError};
-
-/// The least that a part may have, in octets; the last part may have less.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub const SMALLEST_PART: u64 = 5 * 1024 * 1024;
-
-/// The most parts of one file; they are numbered from 1.
-pub const MOST_PARTS: u16 = 10_000;
 
 /// A SHA-256, as it is.
 pub type Sha256 = [u8; 32];

@@ -17,7 +17,7 @@ async fn parts_become_one_file_when_it_is_finished(blobs: &dyn Blobs, assembly: 
         .begin(key, "application/zip")
         .await
         .expect("an upload");
-    let first = vec![1; SMALLEST_PART];
+    let first = vec![1; usize::try_from(SMALLEST_PART).expect("a length")];
     let last = b"the end".to_vec();
 
     // Out of order, and one of them twice.

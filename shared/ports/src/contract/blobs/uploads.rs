@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
-use crate::blobs::uploads::{Agreed, Head, SMALLEST_PART, Sha256, Ticket, Uploads};
+use crate::blobs::SMALLEST_PART;
+use crate::blobs::uploads::{Agreed, Head, Sha256, Ticket, Uploads};
 use crate::blobs::{Blob, LONGEST_LINK};
 use crate::contract::assert_refused;
 
