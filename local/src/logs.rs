@@ -71,7 +71,10 @@ async fn file(path: &Path, options: &Options) -> Outcome {
     let skipped = text.lines().count().saturating_sub(options.lines);
     text.lines().skip(skipped).for_each(say);
     let mut told = text.len();
-    while options.follow {
+    if !options.follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let text = read();
         // A new run begins a new file.
@@ -80,7 +83,6 @@ async fn file(path: &Path, options: &Options) -> Outcome {
         news[..whole].lines().for_each(say);
         told = text.len() - news.len() + whole;
     }
-    Ok(())
 }
 
 /// Binaries and names of the functions to show.

@@ -270,7 +270,10 @@ async fn texts_are_read_by_a_job_that_tells_how_far_it_is_and_is_announced() {
     assert_eq!(taken.status.as_u16(), 202, "{}", taken.json());
     let path = format!("/v1/ai/jobs/{}", taken.json()["id"].as_str().unwrap());
     let view = fleet.get(&path, Some(&ana)).await.json();
-    assert_eq!([&view["status"], &view["done"]], [&json!("done"), &json!(2)]);
+    assert_eq!(
+        [&view["status"], &view["done"]],
+        [&json!("done"), &json!(2)]
+    );
     let items = fleet.get(&format!("{path}/items"), Some(&ana)).await.json();
     let language = |n: usize| items["items"][n]["result"]["language"].clone();
     assert_eq!([language(0), language(1)], ["es", "en"], "{items}");
@@ -495,12 +498,11 @@ async fn a_key_reaches_what_is_open_to_keys_and_no_other() {
             codes.extend(call.send(router).await.code());
         }
         let expected = match &rule {
-            Access::Public => None,
             Access::NeedsPerson(_) => Some("person_required"),
             Access::Needs(needs) if needs.iter().any(|need| !key.may(need)) => {
                 Some("permission_denied")
             }
-            Access::Needs(_) => None,
+            Access::Public | Access::Needs(_) => None,
         };
         for code in ["person_required", "permission_denied"] {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! `/v1/auth/*`: sign-up, confirmation, sign-in, refresh, sign-out, forgotten passwords. And [`keys`].
+//! `/v1/auth/*`: sign-up, confirmation, sign-in, refresh, sign-out, forgotten passwords. And the API keys of programs.
 
 mod keys;
 

@@ -4,7 +4,7 @@
 //! A request is made into messages ([`ask`]), goes through the guardrails ([`guard`]) to the gateway
 //! (`models`), which picks a target and keeps the books; what comes back is checked and kept
 //! ([`record`]). A request that is to be streamed becomes a job on the queue `content-jobs`, which
-//! `content-worker` handles ([`worker`]): it tells the text on the channel `content:con_…` while it grows.
+//! `content-worker` handles ([`stream`]): it tells the text on the channel `content:con_…` while it grows.
 //!
 //! Events out: `content.generated`, `content.blocked`, `content.budget_80`, `content.budget_exhausted`,
 //! `content.prompt_published`. Events in: none.

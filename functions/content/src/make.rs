@@ -6,7 +6,7 @@
 //!   record: a text that is done is given again and no model is asked; one that is being made is a 409.
 //! * **The process dies while a model talks.** The money that was set aside is charged when its time is
 //!   up, because a provider may bill what nobody heard. A caller who sends the same request again gets a
-//!   new attempt with a new call; a job of the queue is not begun a second time by itself ([`crate::worker`]).
+//!   new attempt with a new call; a job of the queue is not begun a second time by itself ([`crate::stream`]).
 //! * **An acknowledgement is lost.** The row is read back and compared with what was to be written.
 
 use domain::id::{Content as ContentKind, Organisation};
@@ -448,27 +448,26 @@ fn ended(
             let made = told(record, &completion);
             let restored = prepared.redaction.restore(&clean(&completion.text));
             let judged = judge(ask, prepared, &completion, &restored);
-            match judged {
-                Err(failure) => unfit(made, events, &failure),
-                Ok(()) => {
-                    let data = completion
-                        .data
-                        .map(|data| restored_in(data, &prepared.redaction));
-                    let voice = prepared.voice.as_ref();
-                    let violations = voice.map(|voice| voice.violations(&restored, &ask.locale));
-                    let done = Record {
-                        status: Status::Done,
-                        text: data.is_none().then_some(restored),
-                        data,
-                        violations: violations
-                            .unwrap_or_default()
-                            .into_iter()
-                            .take(MOST_VIOLATIONS)
-                            .collect(),
-                        ..made
-                    };
-                    (done, events)
-                }
+            if let Err(failure) = judged {
+                unfit(made, events, &failure)
+            } else {
+                let data = completion
+                    .data
+                    .map(|data| restored_in(data, &prepared.redaction));
+                let voice = prepared.voice.as_ref();
+                let violations = voice.map(|voice| voice.violations(&restored, &ask.locale));
+                let done = Record {
+                    status: Status::Done,
+                    text: data.is_none().then_some(restored),
+                    data,
+                    violations: violations
+                        .unwrap_or_default()
+                        .into_iter()
+                        .take(MOST_VIOLATIONS)
+                        .collect(),
+                    ..made
+                };
+                (done, events)
             }
         }
     }

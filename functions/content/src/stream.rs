@@ -83,7 +83,7 @@ impl Content {
     /// Takes on a text that is to be streamed.
     ///
     /// # Errors
-    /// [`Failure::NoModel`], [`Failure::Blocked`], a port's failure. After a failure of the queue the
+    /// That there is no model, [`Failure::Blocked`], a port's failure. After a failure of the queue the
     /// record is there and no job; the same request sent again sends the job.
     pub async fn take_on(
         &self,
@@ -217,6 +217,7 @@ pub enum NotDone {
 }
 
 /// What the first steps of a job found.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Found {
     /// It is this delivery's.
     Mine(Held, Ask),

@@ -35,7 +35,7 @@ pub fn url_of(endpoint: &str) -> String {
 
 /// A ticket.
 #[derive(Serialize, ToSchema)]
-struct Ticket {
+struct Admission {
     /// Opens one WebSocket, within a minute.
     #[schema(example = "AZOhssPU5fYHGCk6S1xtfgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     ticket: String,
@@ -53,12 +53,12 @@ struct Ticket {
 /// expires; before that, `{"action": "auth", "ticket"}` with a new ticket prolongs it. A ticket works once,
 /// for 60 seconds. A browser cannot send a header with a WebSocket, and a token does not belong in an address.
 #[utoipa::path(post, path = "/v1/ws/tickets", tag = "notifications",
-    responses((status = 201, body = Ticket), Refusals), security(("token" = [])))]
+    responses((status = 201, body = Admission), Refusals), security(("token" = [])))]
 async fn issue(
     State(desk): State<Arc<Desk>>,
     caller: Caller,
     headers: HeaderMap,
-) -> Result<(StatusCode, axum::Json<Ticket>), Problem> {
+) -> Result<(StatusCode, axum::Json<Admission>), Problem> {
     let expires = caller
         .key
         .is_none()
@@ -68,7 +68,7 @@ async fn issue(
     let url = format!("{}?ticket={}", desk.url, issued.ticket);
     Ok((
         StatusCode::CREATED,
-        axum::Json(Ticket {
+        axum::Json(Admission {
             ticket: issued.ticket,
             expires_at: issued.expires_at,
             url,

@@ -152,6 +152,10 @@ impl std::fmt::Debug for Auth {
 }
 
 /// Reads a message; with a problem, the action if there was one.
+#[expect(
+    clippy::result_large_err,
+    reason = "it is looked at once and kept nowhere"
+)]
 pub fn read(text: &str) -> Result<Message, (Problem, Option<String>)> {
     let octets = text.as_bytes();
     if octets.len() > LARGEST {

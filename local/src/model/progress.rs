@@ -2,9 +2,12 @@
 
 use crate::failure::{Failure, Outcome};
 
+/// Who is told a percentage and what is being done.
+type Tell<'a> = Box<dyn FnMut(u8, &str) -> Outcome + 'a>;
+
 /// A plan of weighted steps that tells its percentage. Whoever is told may stop it by failing.
 pub struct Progress<'a> {
-    tell: Box<dyn FnMut(u8, &str) -> Outcome + 'a>,
+    tell: Tell<'a>,
     total: u64,
     done: u64,
     step: u64,

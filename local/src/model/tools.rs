@@ -1,4 +1,4 @@
-//! What fetches and builds: pip and CMake in a Python environment of their own.
+//! What fetches and builds: pip and `CMake` in a Python environment of their own.
 
 use std::{
     path::{Path, PathBuf},

@@ -81,17 +81,14 @@ pub fn finish(description: &mut OpenApi) {
         ))),
     );
     for item in description.paths.paths.values_mut() {
-        for operation in [
+        let operations = [
             &mut item.get,
             &mut item.post,
             &mut item.put,
             &mut item.patch,
             &mut item.delete,
-        ] {
-            if let Some(operation) = operation {
-                open_to_keys(operation);
-            }
-        }
+        ];
+        operations.into_iter().flatten().for_each(open_to_keys);
     }
 }
 

@@ -158,7 +158,7 @@ struct WhoAmI {
 impl NewApiKey {
     fn parse(self, caller: &Caller, now: Timestamp) -> Result<NewKey, Problem> {
         let mut fields = Fields::new();
-        let name = name(self.name, &mut fields);
+        let name = name(&self.name, &mut fields);
         let permissions = permissions(self.permissions, caller, &mut fields);
         if let Some(end) = self.expires_at {
             fields.check(
@@ -180,7 +180,7 @@ impl ApiKeyPatch {
     fn parse(self, caller: &Caller) -> Result<KeyChange, Problem> {
         let mut fields = Fields::new();
         let change = KeyChange {
-            name: self.name.map(|text| name(text, &mut fields)),
+            name: self.name.map(|text| name(&text, &mut fields)),
             permissions: self
                 .permissions
                 .map(|list| permissions(list, caller, &mut fields)),
@@ -190,7 +190,7 @@ impl ApiKeyPatch {
     }
 }
 
-fn name(text: String, fields: &mut Fields) -> String {
+fn name(text: &str, fields: &mut Fields) -> String {
     let name = text.trim().to_owned();
     fields.check(
         (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control),

@@ -618,7 +618,7 @@ async fn both_secrets_open_during_the_grace_and_each_acts_for_who_holds_it() {
             &by_bea,
             program.id,
             uuid::Uuid::max(),
-            Duration::from_secs(60),
+            Duration::from_mins(1),
         )
         .await
         .unwrap();

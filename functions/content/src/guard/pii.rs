@@ -40,16 +40,13 @@ impl Redaction {
             let rest = &text[at..];
             let free = !text[..at].chars().next_back().is_some_and(is_inner);
             let found = free.then(|| first_of(rest)).flatten();
-            match found {
-                Some((kind, length)) => {
-                    out.push_str(&self.placeholder(kind, &rest[..length]));
-                    at += length;
-                }
-                None => {
-                    let next = rest.chars().next().map_or(1, char::len_utf8);
-                    out.push_str(&rest[..next]);
-                    at += next;
-                }
+            if let Some((kind, length)) = found {
+                out.push_str(&self.placeholder(kind, &rest[..length]));
+                at += length;
+            } else {
+                let next = rest.chars().next().map_or(1, char::len_utf8);
+                out.push_str(&rest[..next]);
+                at += next;
             }
         }
         out
@@ -71,15 +68,12 @@ impl Redaction {
             let end = octets
                 .position(|octet| octet == b']')
                 .map_or(0, |at| at + 1);
-            match self.values.get(&rest[..end]) {
-                Some(value) => {
-                    out.push_str(value);
-                    rest = &rest[end..];
-                }
-                None => {
-                    out.push('[');
-                    rest = &rest[1..];
-                }
+            if let Some(value) = self.values.get(&rest[..end]) {
+                out.push_str(value);
+                rest = &rest[end..];
+            } else {
+                out.push('[');
+                rest = &rest[1..];
             }
         }
         out + rest

@@ -25,7 +25,7 @@ async fn insist(world: &World) -> Answer {
         let status = answer.status.as_u16();
         assert!(status == 503 || status == 409, "{}", answer.json());
         // Longer than any lease of a request.
-        world.clock.advance(Duration::from_secs(60));
+        world.clock.advance(Duration::from_mins(1));
     }
     panic!("five attempts and no text");
 }
@@ -87,7 +87,7 @@ async fn a_job_cut_anywhere_ends_once_and_is_never_asked_twice() {
             world.table.faults().fail_call(call, fault);
 
             if world.worker.on(&body).await.is_err() {
-                world.clock.advance(Duration::from_secs(60));
+                world.clock.advance(Duration::from_mins(1));
                 world.worker.on(&body).await.unwrap();
             }
 

@@ -55,17 +55,18 @@ impl World {
     /// The same by the machine's clock, for what takes its time.
     fn in_real_time() -> Self {
         let manual = ManualClock::at_text(NOW);
-        let world = Self::by(SystemClock::shared(), manual);
+        let world = Self::by(&SystemClock::shared(), &manual);
         world.models(&["small"]);
         world
     }
 
     fn without_models() -> Self {
         let manual = ManualClock::at_text(NOW);
-        Self::by(manual.clone(), manual)
+        let clock: Arc<dyn Clock> = manual.clone();
+        Self::by(&clock, &manual)
     }
 
-    fn by(clock: Arc<dyn Clock>, manual: Arc<ManualClock>) -> Self {
+    fn by(clock: &Arc<dyn Clock>, manual: &Arc<ManualClock>) -> Self {
         let ids = SequentialIds::shared();
         let (table, secrets) = (MemoryTable::shared(), MemorySecrets::shared());
         let (jobs, channels) = (MemoryQueue::shared(), MemoryChannels::shared());
@@ -100,7 +101,7 @@ impl World {
             secrets,
             jobs,
             channels,
-            clock: manual,
+            clock: manual.clone(),
             provider: Provider::start(),
         }
     }

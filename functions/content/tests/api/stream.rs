@@ -160,7 +160,7 @@ async fn a_worker_that_died_leaves_a_text_that_says_so_and_is_not_begun_again() 
     );
     assert_eq!(world.provider.asked("small"), 1);
     // What the provider may bill is charged once its time is up.
-    world.clock.advance(Duration::from_secs(3600));
+    world.clock.advance(Duration::from_hours(1));
     let usage = world.get("/v1/content/usage").await.json();
     assert!(usage["settled_micros"].as_i64().unwrap() > 0, "{usage}");
 }
@@ -171,7 +171,7 @@ async fn whoever_looks_at_a_lost_text_learns_that_it_is_lost() {
     let taken = take_on(&world, "Hola").await;
     drop(world.jobs.drain());
 
-    world.clock.advance(Duration::from_secs(5 * 3600));
+    world.clock.advance(Duration::from_hours(5));
 
     let view = read(&world, &taken).await;
     assert_eq!(view["problem"]["code"], "interrupted", "{view}");

@@ -108,7 +108,7 @@ impl Batches {
     pub async fn unfit(&self, layout: &Layout, row: Row) -> Result<Option<RowError>, BatchError> {
         let Row { row, data } = row;
         match self.documents.check(layout, data).await {
-            Ok(_) => Ok(None),
+            Ok(()) => Ok(None),
             Err(error @ DocumentsError::Unfit(_)) => Ok(Some(RowError::of(row, error))),
             Err(error) => Err(error.into()),
         }

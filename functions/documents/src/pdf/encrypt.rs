@@ -62,7 +62,7 @@ fn part_texts_from_streams(document: &mut Document) {
         let Object::Stream(stream) = object else {
             continue;
         };
-        for (_, value) in stream.dict.iter_mut() {
+        for (_, value) in &mut stream.dict {
             if holds_text(value) {
                 document.max_id += 1;
                 let id = (document.max_id, 0);

@@ -24,7 +24,7 @@ pub fn write(flow: &Flow, accent: &str) -> Result<Vec<u8>, WriteError> {
 }
 
 /// Where the next block goes, and how it looks.
-struct Sheet<'a> {
+struct Pen<'a> {
     sheet: &'a mut Worksheet,
     row: u32,
     language: Locale,
@@ -52,7 +52,7 @@ fn workbook(flow: &Flow, accent: &str) -> Result<Vec<u8>, XlsxError> {
     for column in 1..columns {
         sheet.set_column_width(column, 20)?;
     }
-    let mut place = Sheet {
+    let mut place = Pen {
         sheet,
         row: 0,
         language: flow.language,
@@ -64,7 +64,7 @@ fn workbook(flow: &Flow, accent: &str) -> Result<Vec<u8>, XlsxError> {
     book.save_to_buffer()
 }
 
-impl Sheet<'_> {
+impl Pen<'_> {
     fn block(&mut self, block: &Block) -> Result<(), XlsxError> {
         match block {
             Block::Heading { level, text } => {

@@ -278,6 +278,10 @@ fn fits(fate: Fate, answer: &Result<u32, TypesetError>) -> bool {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a hostile template takes is what is tested"
+)]
 async fn try_out(renderer: &Renderer, job: &Job) -> (Result<u32, TypesetError>, Duration) {
     let begun = Instant::now();
     let answer = renderer.render(job).await;
