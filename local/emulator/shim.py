@@ -9,7 +9,7 @@ written against, so an upgrade is a decision and never an accident.
 import os
 import sys
 
-from patches import batch_actions, cognito_mail, gateway, guard, http_api_body, persistence, runtime_api, streams, time_to_live, transport
+from patches import batch_actions, cognito_mail, gateway, guard, http_api_body, key_conditions, persistence, runtime_api, streams, time_to_live, transport
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     if os.getpgrp() != os.getpid():
         os.setsid()
     guard.require_version("1.5.33")
-    for patch in (runtime_api, http_api_body, gateway, streams, cognito_mail, persistence, time_to_live, transport, batch_actions):
+    for patch in (runtime_api, http_api_body, gateway, streams, cognito_mail, persistence, time_to_live, transport, batch_actions, key_conditions):
         patch.apply()
     from ministack.app import main as serve
 
