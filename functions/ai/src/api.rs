@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use domain::id::{Job as JobKind, User};
 use domain::{Id, Locale, Text};
 use jiff::Timestamp;
-use models::failure::Kept;
+use models::failure::Reason;
 use ports::queue::Queue;
 use ports::table::WriteError;
 use runtime::page::{self, Listed, PageParams};
@@ -179,29 +179,6 @@ pub struct ItemView {
     pub cost_micros: i64,
     /// ISO 4217.
     pub currency: Option<String>,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Reason {
-    /// The problem's code.
-    #[schema(example = "model_timed_out")]
-    pub code: String,
-    /// In words, in the language of the request.
-    pub detail: String,
-    /// The places of the answer that did not fit its shape.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub places: Vec<String>,
-}
-
-impl Reason {
-    fn of(kept: Kept, reader: Locale) -> Self {
-        Self {
-            detail: kept.detail(reader).to_owned(),
-            code: kept.code,
-            places: kept.places.into_iter().map(|place| place.pointer).collect(),
-        }
-    }
 }
 
 impl ItemView {

@@ -325,7 +325,10 @@ impl Worker {
             match self.ai.table.write(parts).await {
                 Ok(()) => {
                     if !next.record.status.is_over() {
-                        let _ = self.tell(org, progress(&next.record), job).await;
+                        // The end is told with every count; until then a listener only knows less.
+                        if let Err(error) = self.tell(org, progress(&next.record), job).await {
+                            tracing::warn!(%error, "how far a job is was not told");
+                        }
                     }
                     return Ok(());
                 }

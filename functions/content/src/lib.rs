@@ -40,7 +40,6 @@ pub mod prompt;
 pub mod record;
 pub mod rewrite;
 pub mod schema;
-pub mod seeds;
 pub mod source;
 pub mod stream;
 pub mod voice;

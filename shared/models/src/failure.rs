@@ -4,6 +4,7 @@
 use domain::{Locale, Text};
 use runtime::problem::{self, Code, FieldError, Problem};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ModelError;
 use crate::targets::TargetsError;
@@ -283,6 +284,30 @@ const INTERRUPTED_DETAIL: Text = Text::fixed(
     "El proceso que lo generaba terminó antes de tiempo. Lo gastado queda anotado; puedes pedirlo de nuevo",
     "The process that made it ended before its time. What was spent is accounted for; you may ask again",
 );
+
+/// A reason as callers are shown it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Reason {
+    /// The problem's code.
+    #[schema(example = "model_timed_out")]
+    pub code: String,
+    /// In words, in the language of the request.
+    pub detail: String,
+    /// The places of the answer that did not fit its schema.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
+}
+
+impl Reason {
+    /// What was kept, in the reader's language.
+    pub fn of(kept: Kept, reader: Locale) -> Self {
+        Self {
+            detail: kept.detail(reader).to_owned(),
+            code: kept.code,
+            places: kept.places.into_iter().map(|place| place.pointer).collect(),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,7 @@ use ports::ids::Ids;
 use ports::table::{If, Item, Key, Table, Write, WriteError};
 use ring::{aead, digest, hkdf, hmac};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Builder, Uuid, Variant, Version};
 
 use crate::Context;
 use crate::problem::{self, Problem};
@@ -57,7 +57,21 @@ pub struct Seed(pub Uuid);
 impl Seed {
     /// The id of the one thing of this kind that the request makes.
     pub fn id<K: Kind>(self) -> Id<K> {
-        Id::new(self.0)
+        self.nth(0)
+    }
+
+    /// The id number `n` of several things of one kind that the request makes: the same moment, other chance.
+    pub fn nth<K: Kind>(self, n: u32) -> Id<K> {
+        if n == 0 {
+            return Id::new(self.0);
+        }
+        let mut octets = *self.0.as_bytes();
+        let input = [&octets[..], &n.to_be_bytes()].concat();
+        octets[6..].copy_from_slice(&digest::digest(&digest::SHA256, &input).as_ref()[..10]);
+        let id = Builder::from_bytes(octets)
+            .with_version(Version::SortRand)
+            .with_variant(Variant::RFC4122);
+        Id::new(id.into_uuid())
     }
 }
 
@@ -372,8 +386,28 @@ fn unseal(key: &str, sealed: &str) -> Result<Answer, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use domain::id::Document;
+
     use super::*;
     use ports::ids::RandomIds;
+
+    #[test]
+    fn ids_of_one_seed_differ_and_sort_beside_it() {
+        let seed = Seed("019a0000-0000-7000-8000-000000000001".parse().unwrap());
+        let ids = || -> Vec<Uuid> { (0..20).map(|n| seed.nth::<Document>(n).uuid()).collect() };
+
+        assert_eq!(ids(), ids());
+        assert_eq!(ids()[0], seed.0);
+        assert!(
+            ids()
+                .iter()
+                .all(|id| id.as_bytes()[..6] == seed.0.as_bytes()[..6])
+        );
+        assert!(ids().iter().all(|id| id.get_version_num() == 7));
+        assert_eq!(ids().iter().collect::<BTreeSet<_>>().len(), 20);
+    }
 
     #[test]
     fn a_sealed_answer_opens_with_its_key_only() {

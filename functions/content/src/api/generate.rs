@@ -21,7 +21,6 @@ use crate::ask::{Ask, TOKENS, Wish};
 use crate::prompt::Which;
 use crate::record::{Cost, Kind, Status};
 use crate::rewrite::Goal;
-use crate::seeds::nth;
 
 pub(super) fn routes() -> OpenApiRouter<Desk> {
     OpenApiRouter::new()
@@ -332,7 +331,7 @@ async fn variants(
     State(desk): State<Desk>,
     caller: Caller,
     context: Context,
-    Seed(seed): Seed,
+    seed: Seed,
     Json(new): Json<GenerateVariants>,
 ) -> Result<axum::Json<VariantsView>, Problem> {
     let number = new.n.unwrap_or(3);
@@ -370,7 +369,7 @@ async fn variants(
     let making = asks
         .iter()
         .zip(0..)
-        .map(|(ask, n)| made(content, &caller, &context, Id::new(nth(seed, n)), ask));
+        .map(|(ask, n)| made(content, &caller, &context, seed.nth(n), ask));
     let (mut items, mut refused) = (Vec::new(), Vec::new());
     for made in join_all(making).await {
         match made {

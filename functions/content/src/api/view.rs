@@ -3,12 +3,12 @@
 use domain::id::{Content as ContentKind, User, Voice as VoiceKind};
 use domain::{Id, Locale};
 use jiff::Timestamp;
+use models::failure::Reason;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::voices::ViolationView;
-use crate::failure::Kept;
 use crate::record::{Cost, Edition, Kind, Record, Status, TemplateUsed, Usage};
 
 /// A text or an object that a model made, or is making.
@@ -70,29 +70,6 @@ pub struct ContentView {
     /// When it came to its end.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-}
-
-/// Why there is no text.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Reason {
-    /// The problem's code.
-    #[schema(example = "model_timed_out")]
-    pub code: String,
-    /// In words, in the language of the request.
-    pub detail: String,
-    /// The places of the answer that did not fit its schema.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub places: Vec<String>,
-}
-
-impl Reason {
-    fn of(kept: Kept, reader: Locale) -> Self {
-        Self {
-            detail: kept.detail(reader).to_owned(),
-            code: kept.code,
-            places: kept.places.into_iter().map(|place| place.pointer).collect(),
-        }
-    }
 }
 
 impl ContentView {

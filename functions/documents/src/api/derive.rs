@@ -7,14 +7,12 @@ use axum::http::StatusCode;
 use data_encoding::BASE64URL_NOPAD;
 use domain::id::Document;
 use domain::{Id, Text};
-use ring::digest::{SHA256, digest};
 use runtime::problem::{self, Code, FieldError, Problem};
 use runtime::{Caller, Context, Json, Path, Refusals, Seed};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::{Builder, Uuid, Variant, Version};
 
 use super::{DocumentView, linked};
 use crate::check;
@@ -151,7 +149,7 @@ async fn split(
         return Err(invalid("/ranges", between(1, MOST_PARTS)));
     }
     let sources = documents.sources(caller.organisation, &[id]).await?;
-    let edits = edits(&new.ranges, sources.pages(), seed.0)?;
+    let edits = edits(&new.ranges, sources.pages(), seed)?;
     let trace = Some(context.trace.to_string());
     let owner = Owner::from(&*caller);
     let made = documents
@@ -260,12 +258,12 @@ fn in_the_body(error: DocumentsError) -> Problem {
     }
 }
 
-fn edits(ranges: &[String], pages: u32, seed: Uuid) -> Result<Vec<(Id<Document>, Edit)>, Problem> {
+fn edits(ranges: &[String], pages: u32, seed: Seed) -> Result<Vec<(Id<Document>, Edit)>, Problem> {
     let mut edits = Vec::with_capacity(ranges.len());
     let mut wrong = Vec::new();
     for (number, range) in (0_u32..).zip(ranges) {
         match pages_of(range).filter(|range| range.last <= pages) {
-            Some(range) => edits.push((Id::new(nth(seed, number)), Edit::Take(range))),
+            Some(range) => edits.push((seed.nth(number), Edit::Take(range))),
             None => wrong.push(FieldError {
                 pointer: format!("/ranges/{number}"),
                 detail: Text::with(
@@ -292,20 +290,6 @@ fn pages_of(range: &str) -> Option<Pages> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let (first, last) = (page(first)?, page(last)?);
     (1 <= first && first <= last).then_some(Pages { first, last })
-}
-
-/// The id number `n` of a request: the same moment, other chance.
-fn nth(seed: Uuid, n: u32) -> Uuid {
-    if n == 0 {
-        return seed;
-    }
-    let mut octets = *seed.as_bytes();
-    let input = [&octets[..], &n.to_be_bytes()].concat();
-    octets[6..].copy_from_slice(&digest(&SHA256, &input).as_ref()[..10]);
-    Builder::from_bytes(octets)
-        .with_version(Version::SortRand)
-        .with_variant(Variant::RFC4122)
-        .into_uuid()
 }
 
 fn painted(new: &NewWatermark) -> Result<Edit, Problem> {
@@ -462,21 +446,5 @@ mod tests {
         ] {
             assert_eq!(of(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn what_a_repeat_makes_has_the_same_ids() {
-        let seed: Uuid = "019a0000-0000-7000-8000-000000000001".parse().unwrap();
-        let ids = || (0..20).map(|n| nth(seed, n)).collect::<Vec<_>>();
-
-        assert_eq!(ids(), ids());
-        assert_eq!(ids()[0], seed);
-        assert_eq!(
-            ids()
-                .iter()
-                .collect::<std::collections::BTreeSet<_>>()
-                .len(),
-            20
-        );
     }
 }
