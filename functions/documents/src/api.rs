@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::check::Fault;
+use crate::check::{Fault, text};
 use crate::derive::{Operation, Origin};
 use crate::format::Format;
 use crate::job::TypesetError;
@@ -467,19 +467,10 @@ fn own_problem(error: TypesetError) -> Problem {
     }
 }
 
-/// Said of a character that no font shows.
-pub(crate) fn unprintable(character: char) -> Text {
-    let code = u32::from(character);
-    Text::with(
-        format!("Contiene un carácter que no se puede imprimir: {character} (U+{code:04X})"),
-        format!("Contains a character that cannot be printed: {character} (U+{code:04X})"),
-    )
-}
-
 fn typeset_problem(error: TypesetError) -> Problem {
     match error {
         TypesetError::MissingGlyph { pointer, character } => {
-            Problem::new(&problem::VALIDATION_FAILED).field(pointer, unprintable(character))
+            Problem::new(&problem::VALIDATION_FAILED).field(pointer, text::unprintable(character))
         }
         TypesetError::TooManyPages { pages, limit } => {
             Problem::new(&DOCUMENT_TOO_LARGE).detail(Text::with(

@@ -252,7 +252,7 @@ fn in_the_body(error: DocumentsError) -> Problem {
     use crate::job::TypesetError;
     match error {
         DocumentsError::Typeset(TypesetError::MissingGlyph { character, .. }) => {
-            invalid("/text", super::unprintable(character))
+            invalid("/text", crate::check::text::unprintable(character))
         }
         other => other.into(),
     }

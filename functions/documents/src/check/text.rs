@@ -11,6 +11,15 @@ const REFUSED: Text = Text::fixed(
     "Contains a control or private-use character",
 );
 
+/// Said of a character that no font shows.
+pub(crate) fn unprintable(character: char) -> Text {
+    let code = u32::from(character);
+    Text::with(
+        format!("Contiene un carácter que no se puede imprimir: {character} (U+{code:04X})"),
+        format!("Contains a character that cannot be printed: {character} (U+{code:04X})"),
+    )
+}
+
 /// Every text of the data that holds such a character.
 pub fn faults(data: &Value) -> Vec<Fault> {
     faults_below(data, "/data")

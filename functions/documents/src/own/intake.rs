@@ -154,7 +154,7 @@ fn refused(error: TypesetError, sample: &str) -> DocumentsError {
             Refusal::Invalid,
             Fault {
                 pointer: format!("{sample}{}", without_data(&pointer)),
-                detail: crate::api::unprintable(character),
+                detail: crate::check::text::unprintable(character),
             },
         ),
         TypesetError::Refused { message, place } => (
