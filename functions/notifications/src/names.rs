@@ -1,7 +1,7 @@
 //! Channels as a client names them, and who may listen.
 
 use domain::Id;
-use domain::id::{Batch, Content, Document, Job, Organisation};
+use domain::id::{Batch, Content, Document, Draft, Job, Organisation};
 use ports::channels::Channel;
 
 use crate::connection::Connection;
@@ -23,8 +23,9 @@ pub fn channel(name: &str, connection: &Connection) -> Result<Channel, NoChannel
         ("inbox", "") if name == "inbox" => (Channel::inbox(org, connection.user), true),
         ("job", id) => {
             let job = id.parse::<Id<Job>>().map(|id| Channel::job(org, id));
-            let channel =
-                job.or_else(|_| id.parse::<Id<Batch>>().map(|id| Channel::batch(org, id)));
+            let channel = job
+                .or_else(|_| id.parse::<Id<Batch>>().map(|id| Channel::batch(org, id)))
+                .or_else(|_| id.parse::<Id<Draft>>().map(|id| Channel::draft(org, id)));
             let readers = ["documents:read", "content:read", "ai:read"];
             let allowed = readers.iter().any(|may| connection.may(may));
             (channel.map_err(|_| NoChannel::Unknown)?, allowed)
@@ -79,6 +80,7 @@ mod tests {
             "inbox".to_owned(),
             format!("job:job_{ID}"),
             format!("job:bat_{ID}"),
+            format!("job:drf_{ID}"),
             format!("doc:doc_{ID}"),
             format!("content:con_{ID}"),
             format!("metrics:{own}"),

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ApiKey, Batch, Content, Document, File, Happening, Id, Job, Organisation, Session, Template,
-    User,
+    ApiKey, Batch, Content, Document, Draft, File, Happening, Id, Job, Organisation, Session,
+    Template, User,
 };
 
 /// What happened, with the values that a consumer decides on.
@@ -202,6 +202,12 @@ pub enum Event {
         /// Who set it.
         user: Id<User>,
     },
+    /// The data of a draft was written, or will not be: the answer can be read.
+    #[serde(rename = "content.draft_answered")]
+    DraftAnswered {
+        /// Which.
+        draft: Id<Draft>,
+    },
     /// A job over texts came to its end, and one of them has an answer at least.
     #[serde(rename = "ai.job_done")]
     AiJobDone {
@@ -229,6 +235,12 @@ pub enum Event {
     DocumentQueued {
         /// Which.
         document: Id<Document>,
+    },
+    /// A model is to write the data of a document: the wish can be read.
+    #[serde(rename = "documents.draft_queued")]
+    DraftQueued {
+        /// Which.
+        draft: Id<Draft>,
     },
     /// The rows of a batch lie ready to be made into documents.
     #[serde(rename = "documents.batch_queued")]
@@ -304,11 +316,13 @@ impl Event {
             | Self::ContentBlocked { .. }
             | Self::BudgetLow { .. }
             | Self::BudgetExhausted { .. }
-            | Self::PromptPublished { .. } => "content",
+            | Self::PromptPublished { .. }
+            | Self::DraftAnswered { .. } => "content",
             Self::AiJobDone { .. } | Self::AiJobFailed { .. } => "ai",
             Self::DocumentRendered { .. }
             | Self::DocumentDeleted { .. }
             | Self::DocumentQueued { .. }
+            | Self::DraftQueued { .. }
             | Self::BatchQueued { .. }
             | Self::BatchDone { .. }
             | Self::TemplateVersionAdded { .. }
@@ -346,9 +360,11 @@ impl Event {
         "content.budget_80",
         "content.budget_exhausted",
         "content.prompt_published",
+        "content.draft_answered",
         "ai.job_done",
         "ai.job_failed",
         "documents.queued",
+        "documents.draft_queued",
         "documents.batch_queued",
         "documents.batch_done",
         "documents.template_version_added",
@@ -381,9 +397,11 @@ impl Event {
             Self::BudgetLow { .. } => "content.budget_80",
             Self::BudgetExhausted { .. } => "content.budget_exhausted",
             Self::PromptPublished { .. } => "content.prompt_published",
+            Self::DraftAnswered { .. } => "content.draft_answered",
             Self::AiJobDone { .. } => "ai.job_done",
             Self::AiJobFailed { .. } => "ai.job_failed",
             Self::DocumentQueued { .. } => "documents.queued",
+            Self::DraftQueued { .. } => "documents.draft_queued",
             Self::BatchQueued { .. } => "documents.batch_queued",
             Self::BatchDone { .. } => "documents.batch_done",
             Self::TemplateVersionAdded { .. } => "documents.template_version_added",
@@ -520,10 +538,13 @@ mod tests {
         events
     }
 
-    fn events_of_slow_work() -> [Event; 4] {
+    fn events_of_slow_work() -> [Event; 6] {
         let job = Id::new(Uuid::from_u128(9));
         let batch = Id::new(Uuid::from_u128(6));
+        let draft = Id::new(Uuid::from_u128(10));
         [
+            Event::DraftQueued { draft },
+            Event::DraftAnswered { draft },
             Event::BatchQueued { batch, attempt: 1 },
             Event::BatchDone {
                 batch,

@@ -41,6 +41,8 @@ kinds! {
     Template = "tpl";
     /// Many documents of one template.
     Batch = "bat";
+    /// A document whose data a model is to write.
+    Draft = "drf";
     /// A text or an object that a model made.
     Content = "con";
     /// A voice that an organisation speaks with.

@@ -2,10 +2,11 @@
 //!
 //! No IO, no `async`, no AWS. What two capabilities must agree on stands here, so that neither imports
 //! the other: the [`event`] vocabulary, and the records that one capability publishes for others to
-//! read ([`account`], [`membership`]).
+//! read ([`account`], [`draft`], [`membership`]).
 
 pub mod account;
 pub mod caller;
+pub mod draft;
 pub mod email;
 pub mod event;
 pub mod id;

@@ -12,7 +12,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use domain::Id;
-use domain::id::{Batch, Content, Document, Job, Organisation, User};
+use domain::id::{Batch, Content, Document, Draft, Job, Organisation, User};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,6 +41,11 @@ impl Channel {
 
     /// The progress of a batch of documents, which is slow work too.
     pub fn batch(org: Id<Organisation>, id: Id<Batch>) -> Self {
+        Self::named(org, format!("job:{id}"))
+    }
+
+    /// What becomes of a draft, which is slow work too.
+    pub fn draft(org: Id<Organisation>, id: Id<Draft>) -> Self {
         Self::named(org, format!("job:{id}"))
     }
 
