@@ -15,7 +15,7 @@ use documents::Documents;
 use documents::batch::Batches;
 use documents::batch::worker::Told;
 use documents::renderer::Renderer;
-use domain::{Email, Envelope};
+use domain::{Email, Envelope, Event};
 use files::Files;
 use files::scan::Signatures;
 use models::gateway::{Gateway, Parts};
@@ -233,6 +233,7 @@ impl Fleet {
             jobs: document_jobs.clone(),
             channels: channels.clone(),
             assembly: blobs.clone(),
+            answers: content_table.clone(),
             told: Told::default(),
         };
         let tickets = || Tickets {
@@ -306,12 +307,17 @@ impl Fleet {
 
     /// Does the jobs of texts that are to be streamed, as `content-worker` does.
     pub async fn stream_content(&self) {
-        let worker = content::stream::Worker {
-            content: self.content.clone(),
-            channels: self.channels.clone(),
-        };
+        let worker = self.content_worker();
         for message in self.content_jobs.drain() {
             worker.on(&message.body).await.expect("a job that is done");
+        }
+    }
+
+    fn content_worker(&self) -> content::stream::Worker {
+        content::stream::Worker {
+            content: self.content.clone(),
+            channels: self.channels.clone(),
+            wishes: self.documents_table.clone(),
         }
     }
 
@@ -477,6 +483,11 @@ impl Fleet {
     pub async fn deliver(&self, events: &[Envelope]) {
         for event in events {
             self.users.on(event).await.expect("a consumer that works");
+            if let Event::DraftQueued { .. } = event.event {
+                let body = json!({"detail-type": event.event.name(), "detail": event});
+                let done = self.content_worker().on(&body.to_string()).await;
+                done.expect("a consumer that works");
+            }
             self.documents_worker
                 .react(event)
                 .await

@@ -257,6 +257,51 @@ async fn a_text_is_streamed_to_its_channel_within_a_budget_and_announced() {
 }
 
 #[tokio::test]
+async fn a_brief_for_two_recipients_is_written_once_and_becomes_two_letters() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    let provider = models::testing::Provider::start();
+    provider.says(
+        "small",
+        &[(
+            r#"{"subject": "We move", "paragraphs": ["In January."], "closing": "Yours,"}"#,
+            "stop",
+        )],
+    );
+    fleet.name_models(
+        &json!([{"name": "small", "base_url": provider.base_url(), "model": "small",
+        "price": {"input_micros_per_million": 1_000_000, "output_micros_per_million": 1_000_000}}]),
+    );
+    let reader = |name: &str| json!({"recipient": {"name": name, "address": ["2 Low Street"]}});
+    let body = json!({
+        "template": "letter", "brief": "The office moves in January", "locale": "en",
+        "data": {
+            "date": "2026-01-02", "signature": {"name": "Ana"},
+            "sender": {"name": "Sender Ltd", "address": ["1 High Street"]},
+        },
+        "recipients": [reader("One Ltd"), reader("Two Ltd")],
+    });
+
+    let taken = fleet.post("/v1/documents/drafts", Some(&ana), &body).await;
+    fleet.settle().await;
+
+    assert_eq!(taken.status.as_u16(), 202, "{}", taken.json());
+    let path = format!(
+        "/v1/documents/drafts/{}",
+        taken.json()["id"].as_str().unwrap()
+    );
+    let draft = fleet.get(&path, Some(&ana)).await.json();
+    assert_eq!(draft["status"], "ready", "{draft}");
+    let batch = format!("/v1/document-batches/{}", draft["batch"].as_str().unwrap());
+    let batch = fleet.get(&batch, Some(&ana)).await.json();
+    assert_eq!(
+        [&batch["status"], &batch["ready"]],
+        [&json!("done"), &json!(2)]
+    );
+    assert_eq!(provider.asked("small"), 1);
+}
+
+#[tokio::test]
 async fn texts_are_read_by_a_job_that_tells_how_far_it_is_and_is_announced() {
     let fleet = Fleet::new();
     let ana = fleet.person("ana@example.com").await;

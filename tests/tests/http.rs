@@ -538,6 +538,43 @@ async fn a_prompt_is_published_a_voice_kept_and_a_text_made_or_honestly_refused(
 }
 
 #[tokio::test]
+async fn a_brief_becomes_a_letter_or_is_honestly_refused() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("borrador").await;
+    let token = Some(ana.access.as_str());
+    let order = json!({
+        "template": "letter", "brief": "Say that the office moves to the second floor on 7 January.",
+        "locale": "en", "max_tokens": 400,
+        "data": {
+            "date": "2026-11-24", "signature": {"name": "Office"}, "closing": "Yours faithfully,",
+            "sender": {"name": "Sender Ltd", "address": ["1 High Street"]},
+            "recipient": {"name": "Reader Ltd", "address": ["2 Low Street"]},
+        },
+    });
+
+    let taken = cloud.post("/v1/documents/drafts", token, &order).await;
+
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{:?}", taken.body);
+    let path = format!(
+        "/v1/documents/drafts/{}",
+        taken.body["id"].as_str().unwrap()
+    );
+    let draft = cloud
+        .wait_for("the draft's end", async || {
+            let draft = cloud.get(&path, token).await.body;
+            (draft["status"] != "queued").then_some(draft)
+        })
+        .await;
+    if draft["status"] == "failed" {
+        assert_eq!(draft["error"]["code"], "no_model_configured", "{draft}");
+        return;
+    }
+    assert_eq!(draft["data"]["recipient"]["name"], "Reader Ltd", "{draft}");
+    let document = format!("/v1/documents/{}", draft["document"].as_str().unwrap());
+    assert_eq!(cloud.get(&document, token).await.body["status"], "ready");
+}
+
+#[tokio::test]
 async fn a_hundred_rows_become_documents_and_the_bad_one_an_error() {
     let cloud = Cloud::running();
     let ana = cloud.person("lote").await;

@@ -4,8 +4,8 @@
 //! came with the request is the user's message, whatever it says. No secret stands in either, so that a
 //! model which tells its instructions tells nothing.
 
-use domain::Caller;
-use domain::id::Voice as VoiceKind;
+use domain::id::{Organisation, Voice as VoiceKind};
+use domain::locale::is_tag;
 use domain::{Id, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use crate::prompt::Which;
 use crate::record::{Kind, TemplateUsed};
 use crate::schema::Schema;
 use crate::source::LONGEST_TEXT;
-use crate::voice::{Voice, is_tag};
+use crate::voice::Voice;
 use crate::{Content, ContentError, Fault};
 
 /// The most tokens that may be asked for.
@@ -53,7 +53,7 @@ pub struct Wish {
 }
 
 /// What a model is asked, whole: with it and nothing else a worker can do the job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ask {
     /// What the text is made by.
     pub kind: Kind,
@@ -176,13 +176,12 @@ impl Content {
     /// [`ContentError::Invalid`] with everything that is wrong, a port's failure.
     pub async fn ask(
         &self,
-        caller: &Caller,
+        org: Id<Organisation>,
         kind: Kind,
         wish: Wish,
         reader: &str,
     ) -> Result<Ask, ContentError> {
         wish.check()?;
-        let org = caller.organisation;
         let (system, user, template) = match &wish.template {
             None => (None, wish.prompt.clone().unwrap_or_default(), None),
             Some(name) => {
@@ -207,7 +206,7 @@ impl Content {
                 (filled.system, filled.text, Some(used))
             }
         };
-        let voice = self.voice_of(caller, wish.voice).await?;
+        let voice = self.voice_of(org, wish.voice).await?;
         let rules = self.guardrails(org).await?;
         let locale = wish.locale.clone().unwrap_or_else(|| reader.to_owned());
         let parts = [
@@ -239,11 +238,11 @@ impl Content {
     /// [`ContentError::Invalid`] at `/voice` if it is not there, a port's failure.
     pub async fn voice_of(
         &self,
-        caller: &Caller,
+        org: Id<Organisation>,
         id: Option<Id<VoiceKind>>,
     ) -> Result<Option<Voice>, ContentError> {
         let Some(id) = id else { return Ok(None) };
-        match self.voice(caller.organisation, id).await {
+        match self.voice(org, id).await {
             Ok((voice, _)) => Ok(Some(voice)),
             Err(ContentError::NotFound) => Err(ContentError::invalid(
                 "/voice",

@@ -7,7 +7,7 @@
 //! `content-worker` handles ([`stream`]): it tells the text on the channel `content:con_…` while it grows.
 //!
 //! Events out: `content.generated`, `content.blocked`, `content.budget_80`, `content.budget_exhausted`,
-//! `content.prompt_published`. Events in: none.
+//! `content.prompt_published`, `content.draft_answered`. Events in: `documents.draft_queued` ([`draft`]).
 //!
 //! | table row | pk | sk |
 //! |---|---|---|
@@ -18,6 +18,7 @@
 //! | a prompt | `org_…` | `prompt#name` |
 //! | a version of a prompt | `org_…` | `prompt-version#name#00000001` |
 //! | a voice | `org_…` | `voice#voi_…` |
+//! | the data of a draft, for `documents` to read | `org_…` | `draft-answer#drf_…` |
 //! | the organisation's guardrails | `org_…` | `guardrails` |
 //! | an event of the outbox | `org_…` | `event#evt_…` |
 //!
@@ -29,6 +30,7 @@
 pub mod api;
 pub mod ask;
 pub mod budgets;
+pub mod draft;
 pub mod failure;
 pub mod fold;
 pub mod guard;

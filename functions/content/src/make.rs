@@ -93,7 +93,7 @@ impl Content {
     ) -> Result<Record, ContentError> {
         let gateway = self.targets.gateway().await?;
         let prepared = self.prepare(caller.organisation, id, ask).await?;
-        let fresh = self.record(caller, id, ask, reader);
+        let fresh = self.record(&Spender::from(caller), id, ask, reader);
         let held = match self.begin(caller.organisation, fresh, deadline).await? {
             Begun::Mine(held) => held,
             Begun::Over(held) => return given_again(held.record),
@@ -201,7 +201,7 @@ impl Content {
     /// The first state of a record.
     pub fn record(
         &self,
-        caller: &Caller,
+        spender: &Spender,
         id: Id<ContentKind>,
         ask: &Ask,
         reader: Locale,
@@ -227,8 +227,8 @@ impl Content {
             reader,
             lease: None,
             call: None,
-            created_by: caller.user,
-            key: caller.key,
+            created_by: spender.user,
+            key: spender.key,
             created_at: self.clock.now(),
             finished_at: None,
         }
@@ -356,6 +356,7 @@ impl Content {
             let mut parts = vec![Write::Put(row.clone(), If::VersionIs(held.version()))];
             parts.extend(events.iter().map(|event| self.event(org, event.clone())));
             parts.push(Write::Delete(request_key(org, record.id), If::Always));
+            parts.extend(self.answer(org, &record));
             let error = match self.table.write(parts).await {
                 Ok(()) => return Ok(Held { row, record }),
                 Err(error) => error,

@@ -36,10 +36,11 @@ pub enum Status {
 }
 
 /// What a text was made by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A prompt.
+    #[default]
     Generate,
     /// One of several answers to a prompt.
     Variant,
@@ -47,6 +48,8 @@ pub enum Kind {
     Rewrite,
     /// A translation of another text.
     Translate,
+    /// The brief of a document.
+    Draft,
 }
 
 /// A text or an object that a model made, or is making.

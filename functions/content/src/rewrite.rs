@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::locale::is_tag;
 use domain::{Caller, Text};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,6 @@ use crate::ask::Wish;
 use crate::ask::{Ask, joined, language, too_long};
 use crate::record::Kind;
 use crate::source::LONGEST_TEXT;
-use crate::voice::is_tag;
 use crate::{Content, ContentError, Fault};
 
 /// What a rewriting is to change.
@@ -79,7 +79,9 @@ impl Content {
             faults.push(Fault::at("/instruction", detail));
         }
         check_text(&wish, &mut faults)?;
-        let ask = self.ask(caller, Kind::Rewrite, wish, reader).await?;
+        let ask = self
+            .ask(caller.organisation, Kind::Rewrite, wish, reader)
+            .await?;
         Ok(Ask {
             system: joined([
                 Some("Rewrite the user's text.".to_owned()),
@@ -117,7 +119,9 @@ impl Content {
         let target = language(wish.locale.as_deref().unwrap_or(reader))
             .replace("Answer in", "Translate the user's text into");
         let source = from.map(|tag| language(tag).replace("Answer in", "The text is in"));
-        let ask = self.ask(caller, Kind::Translate, wish, reader).await?;
+        let ask = self
+            .ask(caller.organisation, Kind::Translate, wish, reader)
+            .await?;
         let marks = (!keep.is_empty()).then(|| {
             format!(
                 "Keep these exactly as they are, each as often as it stands there: {}",

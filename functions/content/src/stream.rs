@@ -31,13 +31,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{Content as ContentKind, Organisation};
-use domain::{Caller, Id, Locale};
+use domain::{Caller, Envelope, Event, Id, Locale};
 use jiff::{SignedDuration, Timestamp};
-use models::{Delta, Finish, Flow, ModelError, Sink};
+use models::{Delta, Finish, Flow, ModelError, Sink, Spender};
 use ports::PortError;
 use ports::channels::{Channel, Channels, Frame};
 use ports::queue::{Message, Queue};
-use ports::table::{If, Item, Write, WriteError};
+use ports::table::{If, Item, Table, Write, WriteError};
+use runtime::serve::event_of;
 use runtime::trace;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -96,7 +97,7 @@ impl Content {
         self.targets.gateway().await.map_err(ContentError::from)?;
         let org = caller.organisation;
         self.prepare(org, id, ask).await?;
-        let record = self.record(caller, id, ask, reader);
+        let record = self.record(&Spender::from(caller), id, ask, reader);
         let parts = vec![
             Write::Put(Item::new(key(org, id), &record), If::Absent),
             Write::Put(Item::new(request_key(org, id), ask), If::Absent),
@@ -140,11 +141,12 @@ impl Content {
                 ..held.record.clone()
             };
             let row = held.row.next(&record);
-            let parts = vec![
+            let mut parts = vec![
                 Write::Put(row.clone(), If::VersionIs(held.version())),
                 // A worker that is at it has read it; nobody else needs it any more.
                 Write::Delete(request_key(org, id), If::Always),
             ];
+            parts.extend(self.answer(org, &record));
             match self.table.write(parts).await {
                 Ok(()) => return Ok(Held { row, record }),
                 Err(WriteError::Condition(_) | WriteError::Conflict) => {}
@@ -179,10 +181,11 @@ impl Content {
             ..held.record.clone()
         };
         let row = held.row.next(&record);
-        let parts = vec![
+        let mut parts = vec![
             Write::Put(row.clone(), If::VersionIs(held.version())),
             Write::Delete(request_key(org, id), If::Always),
         ];
+        parts.extend(self.answer(org, &record));
         match self.table.write(parts).await {
             Ok(()) => Ok(Held { row, record }),
             // Somebody else ended it, or it was not dead after all.
@@ -200,6 +203,8 @@ pub struct Worker {
     pub content: Arc<Content>,
     /// Where the text is told.
     pub channels: Arc<dyn Channels>,
+    /// The table in which `documents` says what is to be written for it; only read.
+    pub wishes: Arc<dyn Table>,
 }
 
 /// Why a job was not done; it will come again.
@@ -234,8 +239,7 @@ impl Worker {
     /// # Errors
     /// [`NotDone`].
     pub async fn on(&self, body: &str) -> Result<(), NotDone> {
-        let Ok(job) = serde_json::from_str::<Job>(body) else {
-            tracing::error!("a message that is no job was dropped");
+        let Some(job) = self.job(body).await? else {
             return Ok(());
         };
         let held = match self.begin(job).await? {
@@ -249,6 +253,22 @@ impl Worker {
         }
         self.tell_end(job.org, &held.record).await?;
         Ok(())
+    }
+
+    /// What a message asks for: a job as it was sent, or the job of a draft that an event announces.
+    async fn job(&self, body: &str) -> Result<Option<Job>, ContentError> {
+        if let Ok(job) = serde_json::from_str(body) {
+            return Ok(Some(job));
+        }
+        let Ok(Some(Envelope { org, event, .. })) = event_of(body) else {
+            tracing::error!("a message that is no job was dropped");
+            return Ok(None);
+        };
+        let Event::DraftQueued { draft } = event else {
+            return Ok(None);
+        };
+        let begun = self.content.begin_draft(&*self.wishes, org, draft).await?;
+        Ok(begun.map(|content| Job { org, content }))
     }
 
     async fn begin(&self, job: Job) -> Result<Found, NotDone> {

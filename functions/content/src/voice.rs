@@ -142,7 +142,7 @@ impl VoiceText {
         );
         for tag in self.locales.keys() {
             demand(
-                is_tag(tag),
+                domain::locale::is_tag(tag),
                 &crate::prompt::below("/locales", tag),
                 "Debe ser una etiqueta de idioma, como es o en-GB",
                 "Must be a language tag, such as es or en-GB",
@@ -317,18 +317,6 @@ impl Guide {
         }
         faults
     }
-}
-
-/// Whether a text has the form of a language tag (BCP 47: letters and digits in short groups).
-pub fn is_tag(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let primary = parts.next().unwrap_or_default();
-    (2..=8).contains(&primary.len())
-        && primary.bytes().all(|b| b.is_ascii_alphabetic())
-        && text.len() <= 35
-        && parts.all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
 }
 
 const VOICES: &str = "voice#";

@@ -1,6 +1,7 @@
 //! The routes of documents and of the templates that they are made from.
 
 mod derive;
+mod drafts;
 mod templates;
 
 use std::sync::Arc;
@@ -19,17 +20,22 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::batch::Batches;
 use crate::check::{Fault, text};
 use crate::derive::{Operation, Origin};
+use crate::draft::Drafts;
 use crate::format::Format;
 use crate::job::TypesetError;
 use crate::layout::no_such_format;
 use crate::own::{MOST_VERSIONS, Refusal, intake};
 use crate::queued::{Found, QueuedDocument};
-use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner};
+use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner, refusal};
 
 /// The routes over these use cases.
 pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
+    let batches = Batches {
+        documents: documents.clone(),
+    };
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(get, delete))
@@ -37,6 +43,7 @@ pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
         .merge(derive::routes())
         .merge(templates::routes())
         .with_state(documents)
+        .merge(drafts::routes(Drafts { batches }))
 }
 
 /// How far a document is.
@@ -177,19 +184,22 @@ pub struct FaultView {
     pub detail: String,
 }
 
+impl RefusalView {
+    fn of(refusal: refusal::Refusal, locale: Locale) -> Self {
+        let errors = refusal.faults.into_iter().map(|fault| FaultView {
+            detail: fault.detail(locale).to_owned(),
+            pointer: fault.pointer,
+        });
+        Self {
+            code: refusal.code,
+            errors: errors.collect(),
+        }
+    }
+}
+
 impl QueuedView {
     fn of(queued: QueuedDocument, locale: Locale) -> Self {
-        let error = queued.error.map(|refusal| RefusalView {
-            code: refusal.code,
-            errors: refusal
-                .faults
-                .into_iter()
-                .map(|fault| FaultView {
-                    detail: fault.detail(locale).to_owned(),
-                    pointer: fault.pointer,
-                })
-                .collect(),
-        });
+        let error = queued.error.map(|refusal| RefusalView::of(refusal, locale));
         Self {
             id: queued.id,
             status: match error {

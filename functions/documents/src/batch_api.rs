@@ -25,6 +25,7 @@ use crate::batch::sheet::{self, Sink};
 use crate::batch::{self, BatchError, BatchState, Batches, MOST_ROWS, RowDocument, RowError};
 use crate::format::Format;
 use crate::layout::Layout;
+use crate::overlay::laid_over;
 use crate::{DocumentsError, Owner};
 
 /// The routes over these use cases.
@@ -375,7 +376,10 @@ impl Sink for Found {
         let row = self.rows;
         self.segments.push(&Row {
             row,
-            data: laid_over(self.common.as_ref(), data),
+            data: match &self.common {
+                Some(common) => laid_over(common.clone(), data),
+                None => data,
+            },
         })?;
         self.rows += 1;
         Ok(())
@@ -392,27 +396,6 @@ fn too_large() -> Text {
 
 fn wrong(pointer: impl Into<String>, detail: Text) -> Problem {
     Problem::new(&problem::VALIDATION_FAILED).field(pointer, detail)
-}
-
-/// A row over what all have in common.
-fn laid_over(common: Option<&Value>, row: Value) -> Value {
-    let Some(common) = common else {
-        return row;
-    };
-    let mut whole = common.clone();
-    lay(&mut whole, row);
-    whole
-}
-
-fn lay(under: &mut Value, over: Value) {
-    match (under, over) {
-        (Value::Object(under), Value::Object(over)) => {
-            for (name, value) in over {
-                lay(under.entry(name).or_insert(Value::Null), value);
-            }
-        }
-        (under, over) => *under = over,
-    }
 }
 
 /// The most rows of which a trial says what is wrong.
@@ -700,23 +683,6 @@ impl From<BatchError> for Problem {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_row_is_laid_over_what_all_have_in_common() {
-        let common =
-            json!({ "seller": { "name": "A", "phone": "1" }, "lines": [1, 2], "locale": "es" });
-        let row = json!({ "seller": { "name": "B" }, "lines": [3] });
-
-        assert_eq!(
-            laid_over(Some(&common), row),
-            json!({ "seller": { "name": "B", "phone": "1" }, "lines": [3], "locale": "es" })
-        );
-        assert_eq!(
-            laid_over(Some(&common), json!(7)),
-            json!(7),
-            "what is no object is refused as it is"
-        );
-    }
 
     #[test]
     fn what_all_have_in_common_is_counted_with_each_row() {

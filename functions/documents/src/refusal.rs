@@ -33,7 +33,11 @@ pub struct Fault {
 impl Refusal {
     /// The refusal of a document with data of its own.
     pub fn of(error: DocumentsError) -> Self {
-        let problem = Problem::from(error);
+        Self::of_problem(&error.into())
+    }
+
+    /// What of this problem is kept.
+    pub fn of_problem(problem: &Problem) -> Self {
         let [es, en] = [Locale::Es, Locale::En].map(|locale| problem.body(locale, "", ""));
         let mut faults: Vec<Fault> = es
             .errors

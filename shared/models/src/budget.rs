@@ -51,8 +51,8 @@ mod settle;
 use std::fmt;
 use std::str::FromStr;
 
-use domain::Id;
 use domain::id::{ApiKey, Organisation, User};
+use domain::{Caller, Id};
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
@@ -242,6 +242,16 @@ pub struct Spender {
     pub user: Id<User>,
     /// The key, if a program asks for that person.
     pub key: Option<Id<ApiKey>>,
+}
+
+impl From<&Caller> for Spender {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            org: caller.organisation,
+            user: caller.user,
+            key: caller.key,
+        }
+    }
 }
 
 /// Why a budget was not changed.

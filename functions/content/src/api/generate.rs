@@ -254,7 +254,7 @@ async fn generate(
     let reader = context.locale.tag();
     let ask = desk
         .content
-        .ask(&caller, Kind::Generate, new.into(), reader)
+        .ask(caller.organisation, Kind::Generate, new.into(), reader)
         .await?;
     if params.dry_run {
         return Ok(axum::Json(estimate(&desk.content, &caller, seed, &ask).await?).into_response());
@@ -357,7 +357,12 @@ async fn variants(
     };
     let content = &desk.content;
     let ask = content
-        .ask(&caller, Kind::Variant, wish, context.locale.tag())
+        .ask(
+            caller.organisation,
+            Kind::Variant,
+            wish,
+            context.locale.tag(),
+        )
         .await?;
     // Each has a chance of its own, also where a provider keeps to the seed.
     let asks: Vec<Ask> = (1..=number)
@@ -432,7 +437,7 @@ async fn translate(
     Json(new): Json<TranslateRequest>,
 ) -> Result<axum::Json<ContentView>, Problem> {
     let mut fields = Fields::new();
-    fields.check(crate::voice::is_tag(&new.to), "/to", super::voices::TAG);
+    fields.check(domain::locale::is_tag(&new.to), "/to", super::voices::TAG);
     fields.finish()?;
     let wish = Wish {
         prompt: Some(new.text),

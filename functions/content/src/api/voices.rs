@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
 use domain::id::Voice as VoiceKind;
+use domain::locale::is_tag;
 use domain::{Id, Locale, Text};
 use jiff::Timestamp;
 use runtime::etag::{IfMatch, etag};
@@ -17,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::source::LONGEST_TEXT;
-use crate::voice::{Guide, Rule, Term, Violation, Voice, VoiceText, is_tag};
+use crate::voice::{Guide, Rule, Term, Violation, Voice, VoiceText};
 use crate::{Content, ContentError};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Content>> {

@@ -36,7 +36,11 @@ async fn main() -> Result<(), runtime::Error> {
         environment.require("CHANNELS_TABLE")?,
         environment.require("SOCKET_ENDPOINT")?,
     );
-    let worker = Worker { content, channels };
+    let worker = Worker {
+        content,
+        channels,
+        wishes: aws.table(environment.require("DOCUMENTS_TABLE")?),
+    };
     runtime::serve::queue(async |delivery: Delivery| Box::pin(worker.on(&delivery.body)).await)
         .await
 }

@@ -5,6 +5,7 @@
 
 mod budgets;
 mod cut;
+mod drafts;
 mod generate;
 mod history;
 mod openai;
@@ -37,6 +38,7 @@ struct World {
     api: Api,
     worker: Worker,
     table: Arc<MemoryTable>,
+    wishes: Arc<MemoryTable>,
     secrets: Arc<MemorySecrets>,
     jobs: Arc<MemoryQueue>,
     channels: Arc<MemoryChannels>,
@@ -69,6 +71,7 @@ impl World {
     fn by(clock: &Arc<dyn Clock>, manual: &Arc<ManualClock>) -> Self {
         let ids = SequentialIds::shared();
         let (table, secrets) = (MemoryTable::shared(), MemorySecrets::shared());
+        let wishes = MemoryTable::shared();
         let (jobs, channels) = (MemoryQueue::shared(), MemoryChannels::shared());
         secrets.set(SECRET, "[]");
         let gateway = Gateway::new(
@@ -96,8 +99,10 @@ impl World {
             worker: Worker {
                 content,
                 channels: channels.clone(),
+                wishes: wishes.clone(),
             },
             table,
+            wishes,
             secrets,
             jobs,
             channels,

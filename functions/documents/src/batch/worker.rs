@@ -4,14 +4,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::id::{Batch, Document, Organisation};
+use domain::id::{Batch, Document, Draft, Organisation};
 use domain::{Envelope, Event, Id};
 use jiff::{SignedDuration, Timestamp};
 use ports::PortError;
 use ports::blobs::Assembly;
 use ports::channels::{Channel, Channels, Frame};
 use ports::queue::{Message, Queue};
-use ports::table::{If, Item, Write, WriteError};
+use ports::table::{If, Item, Table, Write, WriteError};
 use runtime::trace::{self, TraceParent};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use super::finish::TRIES;
 use super::rows::{self, Chunk, Row};
 use super::{BatchError, BatchRecord, BatchState, Batches, ChunkRecord, Place, RowDocument};
 use super::{chunk_key, document_key, document_of, error_key, input_key};
+use crate::draft::{Drafts, Outcome};
 use crate::job::TypesetError;
 use crate::layout::Layout;
 use crate::queued::Found;
@@ -49,6 +50,8 @@ pub struct Worker {
     pub channels: Arc<dyn Channels>,
     /// Where archives are put together.
     pub assembly: Arc<dyn Assembly>,
+    /// The table in which `content` says what it wrote for drafts; only read.
+    pub answers: Arc<dyn Table>,
     /// What was told last.
     pub told: Told,
 }
@@ -123,7 +126,7 @@ enum Made {
 }
 
 /// What became of a row.
-enum Outcome {
+enum RowOutcome {
     Document(DocumentRecord),
     Error(RowError),
 }
@@ -218,6 +221,7 @@ impl Worker {
                 Ok(())
             }
             Event::DocumentQueued { document } => self.late(happened.org, document).await,
+            Event::DraftAnswered { draft } => Box::pin(self.drafted(happened.org, draft)).await,
             _ => Ok(()),
         }
     }
@@ -247,6 +251,27 @@ impl Worker {
         };
         self.publish(&Channel::document(org, document), kind, data)
             .await;
+        Ok(())
+    }
+
+    /// Makes of a draft what its answer allows.
+    async fn drafted(&self, org: Id<Organisation>, draft: Id<Draft>) -> Result<(), BatchError> {
+        let drafts = Drafts {
+            batches: self.batches.clone(),
+        };
+        let Some(record) = drafts.answered(&*self.answers, org, draft).await? else {
+            return Ok(());
+        };
+        // Whoever finished it may have died before it was told, so that it is told again.
+        let (kind, data) = match &record.outcome {
+            Some(Outcome::Document(id)) => ("draft.ready", json!({ "id": draft, "document": id })),
+            Some(Outcome::Batch(id)) => ("draft.ready", json!({ "id": draft, "batch": id })),
+            Some(Outcome::Refused(refusal)) => {
+                ("draft.failed", json!({ "id": draft, "code": refusal.code }))
+            }
+            None => return Ok(()),
+        };
+        self.publish(&Channel::draft(org, draft), kind, data).await;
         Ok(())
     }
 
@@ -440,7 +465,7 @@ impl Worker {
         record: &BatchRecord,
         layout: Option<&Layout>,
         Row { row, data }: Row,
-    ) -> Result<Outcome, BatchError> {
+    ) -> Result<RowOutcome, BatchError> {
         let owner = Owner {
             org,
             user: record.created_by,
@@ -448,7 +473,7 @@ impl Worker {
         let id = document_of(record.id, row);
         let Some(layout) = layout else {
             let error = RowError::of(row, DocumentsError::UnknownTemplate);
-            return Ok(Outcome::Error(error));
+            return Ok(RowOutcome::Error(error));
         };
         let documents = &self.batches.documents;
         let set = async |data: Value| {
@@ -462,7 +487,7 @@ impl Worker {
             made => made,
         };
         match made {
-            Ok(made) => Ok(Outcome::Document(DocumentRecord {
+            Ok(made) => Ok(RowOutcome::Document(DocumentRecord {
                 batch: Some(Place {
                     batch: record.id,
                     row,
@@ -470,7 +495,7 @@ impl Worker {
                 ..made
             })),
             Err(error @ (DocumentsError::Port(_) | DocumentsError::Write(_))) => Err(error.into()),
-            Err(error) => Ok(Outcome::Error(RowError::of(row, error))),
+            Err(error) => Ok(RowOutcome::Error(RowError::of(row, error))),
         }
     }
 
@@ -482,14 +507,14 @@ impl Worker {
         record: &BatchRecord,
         chunk: Chunk,
         (item, state): (Option<Item>, ChunkRecord),
-        outcomes: Vec<Outcome>,
+        outcomes: Vec<RowOutcome>,
     ) -> Result<Option<(Item, ChunkRecord)>, BatchError> {
         let mut next = state;
         let mut parts = Vec::new();
         for outcome in &outcomes {
             match outcome {
-                Outcome::Document(_) => next.counts.ready += 1,
-                Outcome::Error(_) => next.counts.failed += 1,
+                RowOutcome::Document(_) => next.counts.ready += 1,
+                RowOutcome::Error(_) => next.counts.failed += 1,
             }
         }
         let key = chunk_key(org, record.id, record.attempt, chunk.number);
@@ -512,13 +537,18 @@ impl Worker {
         }
     }
 
-    fn parts(&self, org: Id<Organisation>, record: &BatchRecord, outcome: Outcome) -> Vec<Write> {
+    fn parts(
+        &self,
+        org: Id<Organisation>,
+        record: &BatchRecord,
+        outcome: RowOutcome,
+    ) -> Vec<Write> {
         match outcome {
-            Outcome::Error(error) => {
+            RowOutcome::Error(error) => {
                 let key = error_key(org, record.id, error.row);
                 vec![Write::Put(Item::new(key, &error), If::Always)]
             }
-            Outcome::Document(made) => {
+            RowOutcome::Document(made) => {
                 let place = made.batch.as_ref().map_or(0, |place| place.row);
                 let key = document_key(org, record.id, place);
                 let noted = RowDocument {

@@ -37,6 +37,7 @@ async fn main() -> Result<(), runtime::Error> {
             environment.require("SOCKET_ENDPOINT")?,
         ),
         assembly: aws.assembly(&bucket),
+        answers: aws.table(environment.require("CONTENT_TABLE")?),
         told: Told::default(),
     };
     runtime::serve::queue(async |message: Delivery| Box::pin(worker.on(&message.body)).await).await

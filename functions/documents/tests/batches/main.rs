@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cut;
+mod drafts;
 mod kills;
 mod late;
 mod story;
@@ -35,6 +36,7 @@ use serde_json::{Value, json};
 struct World {
     router: Router,
     worker: Worker,
+    answers: Arc<MemoryTable>,
     table: Arc<MemoryTable>,
     blobs: Arc<MemoryBlobs>,
     jobs: Arc<MemoryQueue>,
@@ -91,8 +93,10 @@ impl World {
         };
         let routes = api::routes(documents).merge(batch_api::routes(batches.clone()));
         let api = Api::new(routes, platform).unwrap();
+        let answers = MemoryTable::shared();
         let worker = Worker {
             batches,
+            answers: answers.clone(),
             jobs: jobs.clone(),
             channels: channels.clone(),
             assembly: blobs.clone(),
@@ -101,6 +105,7 @@ impl World {
         Self {
             router: api.router(),
             worker,
+            answers,
             table,
             blobs,
             jobs,
