@@ -317,6 +317,7 @@ impl Fleet {
         content::stream::Worker {
             content: self.content.clone(),
             channels: self.channels.clone(),
+            jobs: self.content_jobs.clone(),
             wishes: self.documents_table.clone(),
         }
     }
@@ -483,7 +484,7 @@ impl Fleet {
     pub async fn deliver(&self, events: &[Envelope]) {
         for event in events {
             self.users.on(event).await.expect("a consumer that works");
-            if let Event::DraftQueued { .. } = event.event {
+            if let Event::DraftQueued { .. } | Event::TextsQueued { .. } = event.event {
                 let body = json!({"detail-type": event.event.name(), "detail": event});
                 let done = self.content_worker().on(&body.to_string()).await;
                 done.expect("a consumer that works");

@@ -8,7 +8,7 @@ use journeys::Fleet;
 use journeys::template::Template;
 use runtime::serve::event_of;
 use runtime::testing::{Call, changes_of, events_of, socket_event_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
@@ -41,6 +41,11 @@ fn every_function_has_samples_and_every_sample_a_function() {
 #[tokio::test]
 async fn the_samples_of_the_apis_reach_a_route_and_cause_no_failure() {
     let fleet = Fleet::new();
+    let provider = models::testing::Provider::start();
+    fleet.name_models(&json!([{
+        "name": "small", "base_url": provider.base_url(), "model": "small",
+        "price": {"input_micros_per_million": 1, "output_micros_per_million": 1},
+    }]));
     for function in ["users-api", "files-api", "platform-api"] {
         for (path, event) in samples(function) {
             let mut statuses = Vec::new();
@@ -109,8 +114,13 @@ async fn the_samples_of_the_content_worker_are_jobs_and_events() {
         for record in batch["Records"].as_array().expect("records") {
             let body = record["body"].as_str().expect("a body");
             let job = serde_json::from_str::<content::stream::Job>(body);
+            let order = serde_json::from_str::<content::batch::Order>(body);
             let event = event_of(body).ok().flatten();
-            assert!(job.is_ok() || event.is_some(), "{}", path.display());
+            assert!(
+                job.is_ok() || order.is_ok() || event.is_some(),
+                "{}",
+                path.display()
+            );
         }
     }
 }

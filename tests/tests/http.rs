@@ -538,6 +538,36 @@ async fn a_prompt_is_published_a_voice_kept_and_a_text_made_or_honestly_refused(
 }
 
 #[tokio::test]
+async fn two_texts_are_made_in_the_background_or_honestly_refused() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("textos").await;
+    let token = Some(ana.access.as_str());
+    let order = json!({
+        "items": [{"prompt": "Say good morning."}, {"prompt": "Say good night."}], "max_tokens": 24,
+    });
+
+    let taken = cloud.post("/v1/content/batches", token, &order).await;
+
+    if taken.status != StatusCode::ACCEPTED {
+        assert_eq!(taken.refusal(), (503, "no_model_configured"));
+        return;
+    }
+    let path = format!("/v1/content/batches/{}", taken.body["id"].as_str().unwrap());
+    let batch = cloud
+        .wait_for("the batch's end", async || {
+            let batch = cloud.get(&path, token).await.body;
+            (batch["status"] == "done").then_some(batch)
+        })
+        .await;
+    assert_eq!(batch["done"], 2, "{batch}");
+    let items = cloud.get(&format!("{path}/items"), token).await.body;
+    assert!(
+        !items["items"][1]["text"].as_str().unwrap().is_empty(),
+        "{items}"
+    );
+}
+
+#[tokio::test]
 async fn a_brief_becomes_a_letter_or_is_honestly_refused() {
     let cloud = Cloud::running();
     let ana = cloud.person("borrador").await;

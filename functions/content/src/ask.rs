@@ -10,7 +10,7 @@ use domain::{Id, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::prompt::Which;
+use crate::prompt::{PromptVersion, Which};
 use crate::record::{Kind, TemplateUsed};
 use crate::schema::Schema;
 use crate::source::LONGEST_TEXT;
@@ -89,11 +89,19 @@ impl Wish {
     /// What is wrong with it in itself.
     fn check(&self) -> Result<(), ContentError> {
         let mut faults = Vec::new();
-        let mut demand = |holds: bool, pointer: &str, detail: Text| {
-            if !holds {
-                faults.push(Fault::at(pointer, detail));
+        for checked in [self.check_source(), self.check_settings()] {
+            match checked {
+                Ok(()) => {}
+                Err(ContentError::Invalid(wrong)) => faults.extend(wrong),
+                Err(error) => return Err(error),
             }
-        };
+        }
+        faulty(faults)
+    }
+
+    /// What is wrong with its prompt or template and the variables.
+    pub(crate) fn check_source(&self) -> Result<(), ContentError> {
+        let mut faults = Vec::new();
         let (pointer, detail) = match (&self.prompt, &self.template) {
             (None, None) => (
                 "/prompt",
@@ -107,12 +115,15 @@ impl Wish {
                 ),
             ),
         };
-        demand(
-            self.prompt.is_some() != self.template.is_some(),
-            pointer,
-            detail,
-        );
+        if self.prompt.is_some() == self.template.is_some() {
+            faults.push(Fault::at(pointer, detail));
+        }
         if let Some(prompt) = &self.prompt {
+            let mut demand = |holds: bool, pointer: &str, detail: Text| {
+                if !holds {
+                    faults.push(Fault::at(pointer, detail));
+                }
+            };
             demand(
                 !prompt.trim().is_empty(),
                 "/prompt",
@@ -125,6 +136,17 @@ impl Wish {
                 Text::fixed("Solo con template", "Only with template"),
             );
         }
+        faulty(faults)
+    }
+
+    /// What is wrong with how it is to be answered.
+    pub(crate) fn check_settings(&self) -> Result<(), ContentError> {
+        let mut faults = Vec::new();
+        let mut demand = |holds: bool, pointer: &str, detail: Text| {
+            if !holds {
+                faults.push(Fault::at(pointer, detail));
+            }
+        };
         demand(
             (1..=MOST_TOKENS).contains(&self.max_tokens),
             "/max_tokens",
@@ -151,11 +173,15 @@ impl Wish {
         {
             faults.push(fault);
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(ContentError::Invalid(faults))
-        }
+        faulty(faults)
+    }
+}
+
+fn faulty(faults: Vec<Fault>) -> Result<(), ContentError> {
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(ContentError::Invalid(faults))
     }
 }
 
@@ -167,48 +193,34 @@ pub fn too_long() -> Text {
     )
 }
 
-impl Content {
-    /// Makes a wish into what a model is asked: finds the prompt and the voice, fills in the variables.
-    ///
-    /// `reader` is the language of whoever asks, by which the answer is checked if the wish names none.
+/// What of the organisation a wish is made into an ask with: read once, however many asks there are.
+pub(crate) struct Frame {
+    version: Option<PromptVersion>,
+    voice: Option<Voice>,
+    redact: bool,
+}
+
+impl Frame {
+    /// Fills in the variables.
     ///
     /// # Errors
-    /// [`ContentError::Invalid`] with everything that is wrong, a port's failure.
-    pub async fn ask(
-        &self,
-        org: Id<Organisation>,
-        kind: Kind,
-        wish: Wish,
-        reader: &str,
-    ) -> Result<Ask, ContentError> {
-        wish.check()?;
-        let (system, user, template) = match &wish.template {
-            None => (None, wish.prompt.clone().unwrap_or_default(), None),
-            Some(name) => {
-                let found = self.prompt_version(org, name, &wish.which).await;
-                let version = found.map_err(|error| match error {
-                    ContentError::NotFound => ContentError::invalid(
-                        "/template",
-                        Text::fixed(
-                            "No hay ningún prompt con este nombre y esta etiqueta o versión",
-                            "There is no prompt of this name with this label or version",
-                        ),
-                    ),
-                    error => error,
-                })?;
+    /// [`ContentError::Invalid`] with everything that is wrong with them.
+    pub(crate) fn ask(&self, kind: Kind, wish: Wish, reader: &str) -> Result<Ask, ContentError> {
+        let (system, user, template) = match &self.version {
+            None => (None, wish.prompt.unwrap_or_default(), None),
+            Some(version) => {
                 let filled = version
                     .fill(&wish.variables)
                     .map_err(ContentError::Invalid)?;
                 let used = TemplateUsed {
-                    name: version.name,
+                    name: version.name.clone(),
                     version: version.number,
                 };
                 (filled.system, filled.text, Some(used))
             }
         };
-        let voice = self.voice_of(org, wish.voice).await?;
-        let rules = self.guardrails(org).await?;
         let locale = wish.locale.clone().unwrap_or_else(|| reader.to_owned());
+        let voice = self.voice.as_ref();
         let parts = [
             wish.locale.as_deref().map(language),
             voice.map(|voice| voice.text.instructions(&locale)),
@@ -227,8 +239,59 @@ impl Content {
             locale,
             cache: wish.cache,
             model: wish.model,
-            redact: wish.redact.unwrap_or(rules.redact),
+            redact: wish.redact.unwrap_or(self.redact),
             keep: Vec::new(),
+        })
+    }
+}
+
+impl Content {
+    /// Makes a wish into what a model is asked: finds the prompt and the voice, fills in the variables.
+    ///
+    /// `reader` is the language of whoever asks, by which the answer is checked if the wish names none.
+    ///
+    /// # Errors
+    /// [`ContentError::Invalid`] with everything that is wrong, a port's failure.
+    pub async fn ask(
+        &self,
+        org: Id<Organisation>,
+        kind: Kind,
+        wish: Wish,
+        reader: &str,
+    ) -> Result<Ask, ContentError> {
+        wish.check()?;
+        self.frame(org, &wish).await?.ask(kind, wish, reader)
+    }
+
+    /// Reads what a wish names.
+    ///
+    /// # Errors
+    /// [`ContentError::Invalid`] if it is not there, a port's failure.
+    pub(crate) async fn frame(
+        &self,
+        org: Id<Organisation>,
+        wish: &Wish,
+    ) -> Result<Frame, ContentError> {
+        let version = match &wish.template {
+            None => None,
+            Some(name) => {
+                let found = self.prompt_version(org, name, &wish.which).await;
+                Some(found.map_err(|error| match error {
+                    ContentError::NotFound => ContentError::invalid(
+                        "/template",
+                        Text::fixed(
+                            "No hay ningún prompt con este nombre y esta etiqueta o versión",
+                            "There is no prompt of this name with this label or version",
+                        ),
+                    ),
+                    error => error,
+                })?)
+            }
+        };
+        Ok(Frame {
+            version,
+            voice: self.voice_of(org, wish.voice).await?,
+            redact: self.guardrails(org).await?.redact,
         })
     }
 

@@ -7,7 +7,8 @@
 //! `content-worker` handles ([`stream`]): it tells the text on the channel `content:con_…` while it grows.
 //!
 //! Events out: `content.generated`, `content.blocked`, `content.budget_80`, `content.budget_exhausted`,
-//! `content.prompt_published`, `content.draft_answered`. Events in: `documents.draft_queued` ([`draft`]).
+//! `content.prompt_published`, `content.draft_answered`, `content.batch_queued`, `content.batch_done`. Events in:
+//! `documents.draft_queued` ([`draft`]), `content.batch_queued` ([`batch`], whose rows are named there).
 //!
 //! | table row | pk | sk |
 //! |---|---|---|
@@ -29,6 +30,7 @@
 
 pub mod api;
 pub mod ask;
+pub mod batch;
 pub mod budgets;
 pub mod draft;
 pub mod failure;

@@ -10,7 +10,7 @@
 //! * **An acknowledgement is lost.** The row is read back and compared with what was to be written.
 
 use domain::id::{Content as ContentKind, Organisation};
-use domain::{Caller, Event, Id, Locale};
+use domain::{Event, Id, Locale};
 use jiff::{SignedDuration, Timestamp};
 use models::reply::{Completion, Finish};
 use models::request::{ChatRequest, Message, Schema};
@@ -85,31 +85,28 @@ impl Content {
     /// worked on, a port's failure.
     pub async fn make(
         &self,
-        caller: &Caller,
+        spender: &Spender,
         id: Id<ContentKind>,
         ask: &Ask,
         reader: Locale,
         deadline: Timestamp,
     ) -> Result<Record, ContentError> {
+        let org = spender.org;
         let gateway = self.targets.gateway().await?;
-        let prepared = self.prepare(caller.organisation, id, ask).await?;
-        let fresh = self.record(&Spender::from(caller), id, ask, reader);
-        let held = match self.begin(caller.organisation, fresh, deadline).await? {
+        let prepared = self.prepare(org, id, ask).await?;
+        let fresh = self.record(spender, id, ask, reader);
+        let held = match self.begin(org, fresh, deadline).await? {
             Begun::Mine(held) => held,
             Begun::Over(held) => return given_again(held.record),
         };
         let until = deadline.saturating_sub(RESERVE).unwrap_or(deadline);
         let call = held.record.call.unwrap_or_else(Uuid::nil);
-        let spender = spender_of(&held.record, caller.organisation);
         let answer = gateway
-            .complete(&spender, call, &prepared.request, until)
+            .complete(spender, call, &prepared.request, until)
             .await;
         let outcome = match answer {
             Ok(completion) => Outcome::Made(Box::new(completion)),
-            Err(error) => {
-                self.reason(caller.organisation, gateway, call, error)
-                    .await?
-            }
+            Err(error) => self.reason(org, gateway, call, error).await?,
         };
         let outcome = match outcome {
             Outcome::Failed(failure, None) if failure.is_refusal() => {
@@ -118,10 +115,7 @@ impl Content {
             }
             outcome => outcome,
         };
-        let record = self
-            .end(caller.organisation, held, ask, &prepared, outcome)
-            .await?
-            .record;
+        let record = self.end(org, held, ask, &prepared, outcome).await?.record;
         given_again(record)
     }
 

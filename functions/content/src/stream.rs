@@ -39,7 +39,7 @@ use ports::channels::{Channel, Channels, Frame};
 use ports::queue::{Message, Queue};
 use ports::table::{If, Item, Table, Write, WriteError};
 use runtime::serve::event_of;
-use runtime::trace;
+use runtime::trace::{self, TraceParent};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 use crate::ask::Ask;
+use crate::batch::Order;
 use crate::failure::{Failure, Kept};
 use crate::make::{Outcome, Prepared, spender_of};
 use crate::outlet::Outlet;
@@ -73,6 +74,7 @@ const LAST_TRIES: u32 = 4;
 
 /// What is sent through the queue: ids, and nothing that anybody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Job {
     /// Whose.
     pub org: Id<Organisation>,
@@ -203,6 +205,8 @@ pub struct Worker {
     pub content: Arc<Content>,
     /// Where the text is told.
     pub channels: Arc<dyn Channels>,
+    /// Where orders of batches go to.
+    pub jobs: Arc<dyn Queue>,
     /// The table in which `documents` says what is to be written for it; only read.
     pub wishes: Arc<dyn Table>,
 }
@@ -239,9 +243,50 @@ impl Worker {
     /// # Errors
     /// [`NotDone`].
     pub async fn on(&self, body: &str) -> Result<(), NotDone> {
-        let Some(job) = self.job(body).await? else {
-            return Ok(());
+        if let Ok(job) = serde_json::from_str(body) {
+            return Box::pin(self.stream(job)).await;
+        }
+        if let Ok(order) = serde_json::from_str::<Order>(body) {
+            let made = self.content.make_item(&*self.channels, order);
+            return Box::pin(made).await;
+        }
+        match event_of(body) {
+            Ok(Some(happened)) => Box::pin(self.react(happened)).await,
+            Ok(None) => Ok(()),
+            Err(_) => {
+                tracing::error!("a message that is no job was dropped");
+                Ok(())
+            }
+        }
+    }
+
+    /// Reacts to what happened, in the trace of the request that caused it.
+    async fn react(&self, happened: Envelope) -> Result<(), NotDone> {
+        let Envelope {
+            org, event, trace, ..
+        } = happened;
+        let work = async {
+            match event {
+                Event::DraftQueued { draft } => {
+                    match self.content.begin_draft(&*self.wishes, org, draft).await? {
+                        Some(content) => Box::pin(self.stream(Job { org, content })).await,
+                        None => Ok(()),
+                    }
+                }
+                Event::TextsQueued { batch } => {
+                    let (jobs, channels) = (&*self.jobs, &*self.channels);
+                    self.content.plan_batch(jobs, channels, org, batch).await
+                }
+                _ => Ok(()),
+            }
         };
+        match trace.and_then(|trace| trace.parse::<TraceParent>().ok()) {
+            Some(trace) => trace::within(trace, work).await,
+            None => work.await,
+        }
+    }
+
+    async fn stream(&self, job: Job) -> Result<(), NotDone> {
         let held = match self.begin(job).await? {
             Found::Gone => return Ok(()),
             Found::Over(held) => held,
@@ -253,22 +298,6 @@ impl Worker {
         }
         self.tell_end(job.org, &held.record).await?;
         Ok(())
-    }
-
-    /// What a message asks for: a job as it was sent, or the job of a draft that an event announces.
-    async fn job(&self, body: &str) -> Result<Option<Job>, ContentError> {
-        if let Ok(job) = serde_json::from_str(body) {
-            return Ok(Some(job));
-        }
-        let Ok(Some(Envelope { org, event, .. })) = event_of(body) else {
-            tracing::error!("a message that is no job was dropped");
-            return Ok(None);
-        };
-        let Event::DraftQueued { draft } = event else {
-            return Ok(None);
-        };
-        let begun = self.content.begin_draft(&*self.wishes, org, draft).await?;
-        Ok(begun.map(|content| Job { org, content }))
     }
 
     async fn begin(&self, job: Job) -> Result<Found, NotDone> {

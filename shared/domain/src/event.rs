@@ -202,6 +202,24 @@ pub enum Event {
         /// Who set it.
         user: Id<User>,
     },
+    /// The questions of a batch of texts lie ready to be asked, or to be given up.
+    #[serde(rename = "content.batch_queued")]
+    TextsQueued {
+        /// Which.
+        batch: Id<Batch>,
+    },
+    /// Every text of a batch is there, has failed or was cancelled.
+    #[serde(rename = "content.batch_done")]
+    TextsDone {
+        /// Which.
+        batch: Id<Batch>,
+        /// Texts that are there.
+        done: u32,
+        /// Texts that are not.
+        failed: u32,
+        /// Texts that were not begun.
+        cancelled: u32,
+    },
     /// The data of a draft was written, or will not be: the answer can be read.
     #[serde(rename = "content.draft_answered")]
     DraftAnswered {
@@ -317,7 +335,9 @@ impl Event {
             | Self::BudgetLow { .. }
             | Self::BudgetExhausted { .. }
             | Self::PromptPublished { .. }
-            | Self::DraftAnswered { .. } => "content",
+            | Self::DraftAnswered { .. }
+            | Self::TextsQueued { .. }
+            | Self::TextsDone { .. } => "content",
             Self::AiJobDone { .. } | Self::AiJobFailed { .. } => "ai",
             Self::DocumentRendered { .. }
             | Self::DocumentDeleted { .. }
@@ -361,6 +381,8 @@ impl Event {
         "content.budget_exhausted",
         "content.prompt_published",
         "content.draft_answered",
+        "content.batch_queued",
+        "content.batch_done",
         "ai.job_done",
         "ai.job_failed",
         "documents.queued",
@@ -398,6 +420,8 @@ impl Event {
             Self::BudgetExhausted { .. } => "content.budget_exhausted",
             Self::PromptPublished { .. } => "content.prompt_published",
             Self::DraftAnswered { .. } => "content.draft_answered",
+            Self::TextsQueued { .. } => "content.batch_queued",
+            Self::TextsDone { .. } => "content.batch_done",
             Self::AiJobDone { .. } => "ai.job_done",
             Self::AiJobFailed { .. } => "ai.job_failed",
             Self::DocumentQueued { .. } => "documents.queued",
@@ -538,13 +562,20 @@ mod tests {
         events
     }
 
-    fn events_of_slow_work() -> [Event; 6] {
+    fn events_of_slow_work() -> [Event; 8] {
         let job = Id::new(Uuid::from_u128(9));
         let batch = Id::new(Uuid::from_u128(6));
         let draft = Id::new(Uuid::from_u128(10));
         [
             Event::DraftQueued { draft },
             Event::DraftAnswered { draft },
+            Event::TextsQueued { batch },
+            Event::TextsDone {
+                batch,
+                done: 8,
+                failed: 1,
+                cancelled: 1,
+            },
             Event::BatchQueued { batch, attempt: 1 },
             Event::BatchDone {
                 batch,

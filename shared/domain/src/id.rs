@@ -39,7 +39,7 @@ kinds! {
     Document = "doc";
     /// An organisation's own template of documents.
     Template = "tpl";
-    /// Many documents of one template.
+    /// Many things that were asked for together: documents of a template, texts of a prompt.
     Batch = "bat";
     /// A document whose data a model is to write.
     Draft = "drf";

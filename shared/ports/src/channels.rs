@@ -39,7 +39,7 @@ impl Channel {
         Self::named(org, format!("job:{id}"))
     }
 
-    /// The progress of a batch of documents, which is slow work too.
+    /// The progress of a batch of documents or of texts, which is slow work too.
     pub fn batch(org: Id<Organisation>, id: Id<Batch>) -> Self {
         Self::named(org, format!("job:{id}"))
     }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use domain::id::{Content as ContentKind, Voice as VoiceKind};
 use domain::{Id, Text};
 use futures::future::join_all;
+use models::Spender;
 use ports::queue::Queue;
 use runtime::{Caller, Context, Fields, Json, Problem, Query, Refusals, Seed};
 use serde::{Deserialize, Serialize};
@@ -199,7 +200,7 @@ struct DryRun {
     dry_run: bool,
 }
 
-fn which(label: Option<String>, version: Option<u32>) -> Which {
+pub(super) fn which(label: Option<String>, version: Option<u32>) -> Which {
     match (version, label) {
         (Some(number), _) => Which::Number(number),
         (None, Some(label)) => Which::Label(label),
@@ -315,7 +316,13 @@ async fn made(
     ask: &Ask,
 ) -> Result<ContentView, Problem> {
     let record = content
-        .make(caller, id, ask, context.locale, context.deadline)
+        .make(
+            &Spender::from(&**caller),
+            id,
+            ask,
+            context.locale,
+            context.deadline,
+        )
         .await?;
     Ok(ContentView::of(record, context.locale))
 }

@@ -1,5 +1,6 @@
 //! The routes of texts, prompts, voices and budgets.
 
+mod batches;
 mod budgets;
 mod generate;
 mod history;
@@ -41,6 +42,7 @@ pub fn routes(content: Arc<Content>, jobs: Arc<dyn Queue>) -> OpenApiRouter {
     };
     OpenApiRouter::new()
         .merge(generate::routes().with_state(desk))
+        .merge(batches::routes().with_state(content.clone()))
         .merge(history::routes().with_state(content.clone()))
         .merge(prompts::routes().with_state(content.clone()))
         .merge(voices::routes().with_state(content.clone()))

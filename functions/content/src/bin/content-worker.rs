@@ -39,6 +39,7 @@ async fn main() -> Result<(), runtime::Error> {
     let worker = Worker {
         content,
         channels,
+        jobs: aws.queue(environment.require("CONTENT_JOBS_URL")?),
         wishes: aws.table(environment.require("DOCUMENTS_TABLE")?),
     };
     runtime::serve::queue(async |delivery: Delivery| Box::pin(worker.on(&delivery.body)).await)

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod batches;
 mod budgets;
 mod cut;
 mod drafts;
@@ -99,6 +100,7 @@ impl World {
             worker: Worker {
                 content,
                 channels: channels.clone(),
+                jobs: jobs.clone(),
                 wishes: wishes.clone(),
             },
             table,

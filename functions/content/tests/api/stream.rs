@@ -268,6 +268,7 @@ async fn a_text_whose_worker_lives_after_all_is_not_told_to_be_done() {
             ids,
         }),
         channels: world.channels.clone(),
+        jobs: world.jobs.clone(),
         wishes: world.wishes.clone(),
     };
 
