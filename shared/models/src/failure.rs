@@ -14,6 +14,8 @@ use crate::targets::TargetsError;
 pub enum Failure {
     /// The operator has named no model.
     NoModel,
+    /// The organisation wants its texts looked at, and the operator has named no model that does.
+    NoModeration,
     /// The operator's list of models cannot be read.
     BrokenTargets,
     /// There is no model of the name that was asked for.
@@ -52,6 +54,8 @@ macro_rules! codes {
 codes! {
     /// See [`Failure::NoModel`].
     NO_MODEL_CONFIGURED = 503 "no_model_configured", "No hay ningún modelo configurado", "No model is configured";
+    /// See [`Failure::NoModeration`].
+    NO_MODERATION_CONFIGURED = 503 "no_moderation_configured", "No hay ningún modelo de moderación configurado", "No moderation model is configured";
     /// See [`Failure::Budget`].
     BUDGET_EXHAUSTED = 402 "budget_exhausted", "El presupuesto está agotado", "The budget is exhausted";
     /// See [`Failure::Unavailable`].
@@ -75,7 +79,11 @@ impl Failure {
     pub const fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::NoModel | Self::BrokenTargets | Self::UnknownModel | Self::Budget { .. }
+            Self::NoModel
+                | Self::NoModeration
+                | Self::BrokenTargets
+                | Self::UnknownModel
+                | Self::Budget { .. }
         )
     }
 
@@ -85,6 +93,9 @@ impl Failure {
             Self::NoModel => Problem::new(&NO_MODEL_CONFIGURED)
                 .detail(NO_MODEL)
                 .retry_after(30),
+            Self::NoModeration => Problem::new(&NO_MODERATION_CONFIGURED)
+                .detail(NO_MODERATION)
+                .retry_after(60),
             Self::BrokenTargets => Problem::new(&NO_MODEL_CONFIGURED)
                 .detail(BROKEN_TARGETS)
                 .retry_after(60),
@@ -255,8 +266,9 @@ impl Kept {
 }
 
 /// Every code of this module that can be kept.
-static CODES: [&Code; 10] = [
+static CODES: [&Code; 11] = [
     &NO_MODEL_CONFIGURED,
+    &NO_MODERATION_CONFIGURED,
     &BUDGET_EXHAUSTED,
     &MODELS_UNAVAILABLE,
     &MODEL_TIMED_OUT,
@@ -273,6 +285,13 @@ const NO_MODEL: Text = Text::fixed(
      con FLEET_MODEL_TARGETS o esperando a que «cargo fleet status» muestre el modelo local listo",
     "Whoever operates the platform has to name a model: in AWS in the secret ModelTargets; on a developer's \
      machine with FLEET_MODEL_TARGETS, or by waiting until `cargo fleet status` shows the local model ready",
+);
+
+const NO_MODERATION: Text = Text::fixed(
+    "Las reglas de la organización piden moderación; quien opera la plataforma debe indicar un modelo para ello \
+     (el campo moderation de un modelo del secreto ModelTargets)",
+    "The organisation's rules ask for moderation; whoever operates the platform has to name a model for it \
+     (the field moderation of a model in the secret ModelTargets)",
 );
 
 const BROKEN_TARGETS: Text = Text::fixed(
@@ -318,6 +337,7 @@ mod tests {
         let missing = Text::fixed("Falta este campo", "This field is missing");
         for failure in [
             Failure::NoModel,
+            Failure::NoModeration,
             Failure::UnknownModel,
             Failure::Budget {
                 scope: "org".into(),

@@ -56,6 +56,7 @@ pub mod error;
 pub mod failure;
 pub mod gateway;
 mod health;
+mod moderate;
 pub mod price;
 pub mod reply;
 pub mod request;
@@ -72,6 +73,7 @@ pub use budget::{
 pub use error::ModelError;
 pub use failure::Failure;
 pub use gateway::{Flow, Gateway, Parts, Patience, Sink};
+pub use moderate::Verdict;
 pub use reply::{Attempt, Completion, Cost, Delta, Embeddings, Finish, Usage};
 pub use request::{ChatRequest, Message, Mistake, OpenAiBody, Schema};
 pub use target::{Target, TargetError};

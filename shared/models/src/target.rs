@@ -45,6 +45,9 @@ pub struct Target {
     pub context: Option<u32>,
     /// The model that turns texts into vectors at the same endpoint; without it none are asked for here.
     pub embeddings: Option<String>,
+    /// The model that says whether texts may be shown, at the same endpoint's `/moderations`; it is taken to
+    /// cost nothing.
+    pub moderation: Option<String>,
     /// How long it may take.
     pub times: Times,
     /// What the endpoint calls the largest number of tokens of an answer.
@@ -119,6 +122,8 @@ struct Written {
     #[serde(default)]
     embeddings: Option<String>,
     #[serde(default)]
+    moderation: Option<String>,
+    #[serde(default)]
     timeouts: WrittenTimes,
     #[serde(default)]
     max_tokens_field: MaxTokensField,
@@ -172,6 +177,9 @@ impl Written {
         if let Some(model) = &self.embeddings {
             check_name(model).map_err(|reason| wrong(&at("embeddings"), reason))?;
         }
+        if let Some(model) = &self.moderation {
+            check_name(model).map_err(|reason| wrong(&at("moderation"), reason))?;
+        }
         let key = self.key.filter(|key| !key.is_empty());
         if let Some(key) = &key
             && !key.bytes().all(|b| b.is_ascii_graphic())
@@ -196,6 +204,7 @@ impl Written {
             price: self.price,
             context: self.context,
             embeddings: self.embeddings,
+            moderation: self.moderation,
             max_tokens_field: self.max_tokens_field,
         })
     }

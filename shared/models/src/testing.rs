@@ -228,6 +228,9 @@ impl Drop for Provider {
     }
 }
 
+/// What the moderation model of the tests has something against.
+pub const UNFIT_TEXT: &str = "moderate me";
+
 /// The text of that many tokens.
 pub fn text_of(tokens: usize) -> String {
     (0..tokens).map(token).collect()
@@ -282,6 +285,9 @@ impl Session {
         let turn = self.note(&head, body.clone());
         if head.path.ends_with("/embeddings") {
             return embed(writer, &body);
+        }
+        if head.path.ends_with("/moderations") {
+            return moderate(writer, &body);
         }
         self.answer(writer, &body, turn)
     }
@@ -605,6 +611,16 @@ fn refuse(writer: &mut TcpStream, status: u16, code: &str, header: &str) -> Io<T
     Ok(Then::Next)
 }
 
+/// Has something against texts that say [`UNFIT_TEXT`].
+fn moderate(writer: &mut TcpStream, body: &Value) -> Io<Then> {
+    let flagged = body["input"].to_string().contains(UNFIT_TEXT);
+    let result = json!({"flagged": flagged, "categories": {"violence": flagged, "hate": false}});
+    send(
+        writer,
+        &json!({"model": body["model"], "results": [result]}),
+    )
+}
+
 fn embed(writer: &mut TcpStream, body: &Value) -> Io<Then> {
     let texts: Vec<&str> = body["input"]
         .as_array()
@@ -622,8 +638,12 @@ fn embed(writer: &mut TcpStream, body: &Value) -> Io<Then> {
         .map(|text| text.split_whitespace().count())
         .sum();
     let answer = json!({"object": "list", "model": body["model"], "data": data,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
-    .to_string();
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens}});
+    send(writer, &answer)
+}
+
+fn send(writer: &mut TcpStream, answer: &Value) -> Io<Then> {
+    let answer = answer.to_string();
     write!(
         writer,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",

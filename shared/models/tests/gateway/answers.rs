@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::Id;
+use models::testing::UNFIT_TEXT;
 use models::{ChatRequest, Finish, Message, ModelError, Schema};
 use serde_json::json;
 use uuid::Uuid;
@@ -233,4 +234,43 @@ async fn an_estimate_is_never_less_than_the_cost() {
 
     assert!(estimate.micros >= 900, "the dearest target's price counts");
     assert!(estimate.micros >= answer.cost.micros);
+}
+
+#[tokio::test]
+async fn texts_are_moderated_by_the_next_target_that_can() {
+    let stage = Stage::new();
+    let dead = stage.provider.target_with(
+        "small",
+        &json!({"name": "dead", "base_url": "http://127.0.0.1:9/v1", "moderation": "judge"}),
+    );
+    let unable = stage.provider.target("small");
+    let able = stage
+        .provider
+        .target_with("other", &json!({"name": "able", "moderation": "judge"}));
+    let gateway = stage.gateway_to(vec![unable, dead, able]);
+    let texts = |text: &str| vec!["fine".to_owned(), text.to_owned()];
+
+    let fit = gateway.moderate(&texts("fine too"), stage.deadline()).await;
+    let unfit = gateway.moderate(&texts(UNFIT_TEXT), stage.deadline()).await;
+
+    assert!(!fit.unwrap().flagged);
+    assert_eq!(unfit.unwrap().categories, ["violence"]);
+}
+
+#[tokio::test]
+async fn without_a_verdict_there_is_an_error() {
+    let stage = Stage::new();
+    let unable = stage.gateway_to(vec![stage.provider.target("small")]);
+    let dead = stage.provider.target_with(
+        "small",
+        &json!({"base_url": "http://127.0.0.1:9/v1", "moderation": "judge"}),
+    );
+    let dead = stage.gateway_to(vec![dead]);
+    let texts = ["fine".to_owned()];
+
+    let unable = unable.moderate(&texts, stage.deadline()).await;
+    let dead = dead.moderate(&texts, stage.deadline()).await;
+
+    assert!(matches!(unable, Err(ModelError::NoTarget)));
+    assert!(matches!(dead, Err(ModelError::Failed { .. })));
 }
