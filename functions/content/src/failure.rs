@@ -5,6 +5,8 @@ use domain::Text;
 pub use models::failure::{Kept, Place};
 use runtime::problem::{Code, Problem};
 
+use crate::guard::MODERATION;
+
 /// Which way a text was going when a guardrail stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -79,7 +81,15 @@ impl Failure {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Models(failure) => failure.problem(),
-            Self::Blocked { side, .. } => Problem::new(&CONTENT_BLOCKED).detail(match side {
+            Self::Blocked { side, rule } => Problem::new(&CONTENT_BLOCKED).detail(match side {
+                Side::Input if *rule == MODERATION => Text::fixed(
+                    "La moderación ha rechazado la petición",
+                    "Moderation refused the request",
+                ),
+                Side::Output if *rule == MODERATION => Text::fixed(
+                    "La moderación ha rechazado la respuesta",
+                    "Moderation refused the answer",
+                ),
                 Side::Input => Text::fixed(
                     "La petición contiene un término bloqueado",
                     "The request holds a blocked term",

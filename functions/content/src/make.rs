@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::ask::Ask;
 use crate::failure::{Failure, Side};
 use crate::guard::pii::Redaction;
-use crate::guard::{Guardrails, clean};
+use crate::guard::{Guardrails, TERMS, clean};
 use crate::record::{Cost, Held, Record, Status, Usage, key, request_key};
 use crate::rewrite::lost;
 use crate::voice::VoiceText;
@@ -63,8 +63,8 @@ pub enum Outcome {
     Failed(Failure, Option<Cost>),
     /// It was stopped; what there is came by then.
     Stopped(Box<Completion>),
-    /// A guardrail stopped it while it was told.
-    Blocked(Box<Completion>),
+    /// This guardrail stopped it.
+    Blocked(Box<Completion>, &'static str),
     /// It was stopped and there is nothing of it, after this was spent.
     Spent(Cost),
 }
@@ -101,12 +101,16 @@ impl Content {
         };
         let until = deadline.saturating_sub(RESERVE).unwrap_or(deadline);
         let call = held.record.call.unwrap_or_else(Uuid::nil);
-        let answer = gateway
-            .complete(spender, call, &prepared.request, until)
-            .await;
-        let outcome = match answer {
-            Ok(completion) => Outcome::Made(Box::new(completion)),
-            Err(error) => self.reason(org, gateway, call, error).await?,
+        let outcome = if let Err(failure) = self.admitted(gateway, &prepared, until).await {
+            Outcome::Failed(failure, None)
+        } else {
+            let answer = gateway
+                .complete(spender, call, &prepared.request, until)
+                .await;
+            match answer {
+                Ok(completion) => self.looked_at(gateway, &prepared, completion, until).await,
+                Err(error) => self.reason(org, gateway, call, error).await?,
+            }
         };
         let outcome = match outcome {
             Outcome::Failed(failure, None) if failure.is_refusal() => {
@@ -131,7 +135,7 @@ impl Content {
     ) -> Result<Prepared, ContentError> {
         let rules = self.guardrails(org).await?;
         if rules.blocks(&ask.user, &ask.locale) {
-            let failure = self.blocked(org, id, Side::Input).await?;
+            let failure = self.blocked(org, id, Side::Input, TERMS).await?;
             return Err(failure.into());
         }
         let voice = match ask.voice {
@@ -175,21 +179,56 @@ impl Content {
         })
     }
 
+    /// Whether what is asked may go to a model, by the moderation that the organisation wants.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn admitted(
+        &self,
+        gateway: &Gateway,
+        prepared: &Prepared,
+        deadline: Timestamp,
+    ) -> Result<(), Failure> {
+        let asked = prepared.request.messages.iter().map(Message::text);
+        let asked: Vec<String> = asked.collect();
+        self.moderated(gateway, &prepared.rules, &asked, Side::Input, deadline)
+            .await
+    }
+
+    /// An answer after moderation, which sees it without the personal data that was replaced.
+    pub(crate) async fn looked_at(
+        &self,
+        gateway: &Gateway,
+        prepared: &Prepared,
+        completion: Completion,
+        deadline: Timestamp,
+    ) -> Outcome {
+        let told = std::slice::from_ref(&completion.text);
+        let verdict = self
+            .moderated(gateway, &prepared.rules, told, Side::Output, deadline)
+            .await;
+        match verdict {
+            Ok(()) => Outcome::Made(Box::new(completion)),
+            Err(Failure::Blocked { rule, .. }) => Outcome::Blocked(Box::new(completion), rule),
+            Err(failure) => Outcome::Failed(failure, Some(cost_of(&completion))),
+        }
+    }
+
     /// Announces that a guardrail stopped something.
     pub(crate) async fn blocked(
         &self,
         org: Id<Organisation>,
         content: Id<ContentKind>,
         side: Side,
+        rule: &'static str,
     ) -> Result<Failure, ContentError> {
-        const RULE: &str = "blocked_term";
         let event = Event::ContentBlocked {
             content,
             side: side.name().to_owned(),
-            rule: RULE.to_owned(),
+            rule: rule.to_owned(),
         };
         self.table.write(vec![self.event(org, event)]).await?;
-        Ok(Failure::Blocked { side, rule: RULE })
+        Ok(Failure::Blocked { side, rule })
     }
 
     /// The first state of a record.
@@ -406,13 +445,17 @@ fn ended(
     };
     match outcome {
         Outcome::Failed(failure, spent) => {
+            let events = match &failure {
+                Failure::Blocked { side, rule } => vec![stopped_by(record.id, *side, rule)],
+                _ => Vec::new(),
+            };
             let failed = Record {
                 status: Status::Failed,
                 problem: Some(failure.kept()),
                 cost: spent,
                 ..record
             };
-            (failed, Vec::new())
+            (failed, events)
         }
         Outcome::Stopped(completion) => {
             let text = Some(prepared.redaction.restore(&clean(&completion.text)));
@@ -434,9 +477,13 @@ fn ended(
             };
             (stopped, Vec::new())
         }
-        Outcome::Blocked(completion) => {
+        Outcome::Blocked(completion, rule) => {
             let events = announcements(&record, &completion);
-            unfit(told(record, &completion), events, &OUTPUT_BLOCKED)
+            let failure = Failure::Blocked {
+                side: Side::Output,
+                rule,
+            };
+            unfit(told(record, &completion), events, &failure)
         }
         Outcome::Made(completion) => {
             let events = announcements(&record, &completion);
@@ -471,11 +518,7 @@ fn ended(
 /// An answer that may not be shown, with what is announced of it.
 fn unfit(made: Record, mut events: Vec<Event>, failure: &Failure) -> (Record, Vec<Event>) {
     if let Failure::Blocked { side, rule } = failure {
-        events.push(Event::ContentBlocked {
-            content: made.id,
-            side: side.name().to_owned(),
-            rule: (*rule).to_owned(),
-        });
+        events.push(stopped_by(made.id, *side, rule));
     }
     let failed = Record {
         status: Status::Failed,
@@ -485,9 +528,17 @@ fn unfit(made: Record, mut events: Vec<Event>, failure: &Failure) -> (Record, Ve
     (failed, events)
 }
 
+fn stopped_by(content: Id<ContentKind>, side: Side, rule: &str) -> Event {
+    Event::ContentBlocked {
+        content,
+        side: side.name().to_owned(),
+        rule: rule.to_owned(),
+    }
+}
+
 const OUTPUT_BLOCKED: Failure = Failure::Blocked {
     side: Side::Output,
-    rule: "blocked_term",
+    rule: TERMS,
 };
 
 /// Whether an answer may be shown.

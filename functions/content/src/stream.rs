@@ -49,6 +49,7 @@ use tokio::sync::mpsc;
 use crate::ask::Ask;
 use crate::batch::Order;
 use crate::failure::{Failure, Kept};
+use crate::guard::TERMS;
 use crate::make::{Outcome, Prepared, spender_of};
 use crate::outlet::Outlet;
 use crate::record::{Held, Record, Status, key, request_key};
@@ -365,6 +366,9 @@ impl Worker {
             .now()
             .saturating_add(LONGEST)
             .unwrap_or(Timestamp::MAX);
+        if let Err(failure) = content.admitted(gateway, &prepared, deadline).await {
+            return self.fail(org, held, ask, failure).await;
+        }
         let spender = spender_of(&held.record, org);
         let (sender, receiver) = mpsc::unbounded_channel();
         let stop = AtomicBool::new(false);
@@ -384,15 +388,27 @@ impl Worker {
             channel: Channel::content(org, id),
             org,
             stop: &stop,
+            holds: prepared.rules.moderate,
         };
         let (answer, told) = tokio::join!(asked, teller.tell(receiver, held, &prepared, ask));
-        let Told { held, end } = told;
+        let Told {
+            held,
+            end,
+            mut untold,
+        } = told;
         let outcome = match (answer, end) {
-            (Ok(completion), End::Blocked) => Outcome::Blocked(Box::new(completion)),
+            (Ok(completion), End::Blocked) => Outcome::Blocked(Box::new(completion), TERMS),
             (Ok(completion), _) if completion.finish == Finish::Cancelled => {
                 Outcome::Stopped(Box::new(completion))
             }
-            (Ok(completion), _) => Outcome::Made(Box::new(completion)),
+            (Ok(completion), _) => {
+                let looked_at = content.looked_at(gateway, &prepared, completion, deadline);
+                let outcome = Box::pin(looked_at).await;
+                if let Outcome::Made(_) = outcome {
+                    teller.tell_rest(&mut untold).await;
+                }
+                outcome
+            }
             (Err(ModelError::Port(error)), _) => return Err(ContentError::from(error).into()),
             (Err(error), _) => content.reason(org, gateway, call, error).await?,
         };
@@ -431,7 +447,9 @@ impl Worker {
                 Some(found) if found.record.status == Status::Cancelled => match &outcome {
                     Outcome::Made(completion)
                     | Outcome::Stopped(completion)
-                    | Outcome::Blocked(completion) => (found, Outcome::Stopped(completion.clone())),
+                    | Outcome::Blocked(completion, _) => {
+                        (found, Outcome::Stopped(completion.clone()))
+                    }
                     Outcome::Failed(_, Some(spent)) | Outcome::Spent(spent) => {
                         (found, Outcome::Spent(spent.clone()))
                     }
@@ -480,12 +498,15 @@ struct Teller<'a> {
     channel: Channel,
     org: Id<Organisation>,
     stop: &'a AtomicBool,
+    /// Whether nothing is told before all of it was looked at.
+    holds: bool,
 }
 
 /// What the teller leaves.
 struct Told {
     held: Held,
     end: End,
+    untold: Untold,
 }
 
 /// Why the teller stopped.
@@ -531,10 +552,13 @@ impl Teller<'_> {
                 Ok(fresh) => untold.add(fresh),
                 Err(_) => end = self.stop(End::Blocked),
             }
-            self.publish(&mut untold).await;
+            if !self.holds {
+                self.publish(&mut untold).await;
+            }
             if open && self.now().duration_since(beaten) >= beat() {
                 beaten = self.now();
-                if !self.beat(&mut held, outlet.out()).await {
+                let shown = if self.holds { "" } else { outlet.out() };
+                if !self.beat(&mut held, shown).await {
                     end = self.stop(End::Lost);
                 }
             }
@@ -542,14 +566,21 @@ impl Teller<'_> {
                 self.worker.content.clock.sleep(GAP).await;
             }
         }
+        if !self.holds {
+            self.tell_rest(&mut untold).await;
+        }
+        Told { held, end, untold }
+    }
+
+    /// Tells what is left, with some patience.
+    async fn tell_rest(&self, untold: &mut Untold) {
         for _ in 0..LAST_TRIES {
-            self.publish(&mut untold).await;
+            self.publish(untold).await;
             if untold.text.is_empty() {
-                break;
+                return;
             }
             self.worker.content.clock.sleep(BEAT / 4).await;
         }
-        Told { held, end }
     }
 
     fn stop(&self, end: End) -> End {

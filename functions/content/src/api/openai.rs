@@ -20,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::failure::{Failure, Side};
+use crate::guard::TERMS;
 use crate::guard::pii::Redaction;
 use crate::openai::{TOKENS, completion, event_stream, id_of};
 use crate::{Content, ContentError};
@@ -184,25 +185,33 @@ async fn answer(
     let org = caller.organisation;
     let rules = content.guardrails(org).await.map_err(refuse)?;
     let locale = context.locale.tag();
-    let blocked = async |side| {
-        let blocked = content.blocked(org, domain::Id::new(seed), side).await;
+    let blocked = async |side, rule| {
+        let blocked = content
+            .blocked(org, domain::Id::new(seed), side, rule)
+            .await;
         blocked.map_or_else(refuse, |failure| refuse(failure.into()))
     };
     // All of it came with the request, whatever roles it gives itself.
     let mut messages = read.request.messages.iter();
     if messages.any(|message| rules.blocks(&message.text(), locale)) {
-        return Err(blocked(Side::Input).await);
+        return Err(blocked(Side::Input, TERMS).await);
     }
     let (read, redaction) = hidden(read, rules.redact);
-    let spender = Spender {
-        org,
-        user: caller.user,
-        key: caller.key,
-    };
+    let spender = Spender::from(&**caller);
     let deadline = context
         .deadline
         .saturating_sub(jiff::SignedDuration::from_millis(300))
         .unwrap_or(context.deadline);
+    let looked_at = async |texts: Vec<String>, side| {
+        let verdict = content.moderated(gateway, &rules, &texts, side, deadline);
+        match verdict.await {
+            Ok(()) => Ok(()),
+            Err(Failure::Blocked { rule, .. }) => Err(blocked(side, rule).await),
+            Err(failure) => Err(refuse(failure.into())),
+        }
+    };
+    let asked = read.request.messages.iter().map(models::Message::text);
+    looked_at(asked.collect(), Side::Input).await?;
     // A new attempt of the same request is a new call: the answer of the first one is nowhere kept.
     let call = content.ids.uuid(content.clock.now());
     let made = gateway
@@ -224,10 +233,15 @@ async fn answer(
     };
     let events = made.notices.iter().map(crate::budgets::event_of);
     announce(content, org, events.collect()).await;
+    let mut said = vec![made.text.clone()];
+    collect(&made.message, &mut said);
+    looked_at(said, Side::Output).await?;
     let text = redaction.restore(&crate::guard::clean(&made.text));
     let message = crate::make::restored_in(made.message, &redaction);
-    if rules.blocks(&text, locale) || says(&message, &|said| rules.blocks(said, locale)) {
-        return Err(blocked(Side::Output).await);
+    let mut shown = vec![text.clone()];
+    collect(&message, &mut shown);
+    if shown.iter().any(|said| rules.blocks(said, locale)) {
+        return Err(blocked(Side::Output, TERMS).await);
     }
     Ok((
         read,
@@ -256,16 +270,16 @@ fn hidden(read: OpenAiBody, redact: bool) -> (OpenAiBody, Redaction) {
     (OpenAiBody { request, ..read }, redaction)
 }
 
-/// Whether a text that stands anywhere in an answer is like that: what a tool is called with is said too.
-fn says(value: &Value, like: &dyn Fn(&str) -> bool) -> bool {
+/// Every text that stands anywhere in an answer: what a tool is called with is said too.
+fn collect(value: &Value, texts: &mut Vec<String>) {
     match value {
-        Value::String(text) => like(text),
-        Value::Array(items) => items.iter().any(|item| says(item, like)),
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
         Value::Object(members) => members
             .iter()
             .filter(|(name, _)| !matches!(name.as_str(), "role" | "type" | "id"))
-            .any(|(_, member)| says(member, like)),
-        _ => false,
+            .for_each(|(_, member)| collect(member, texts)),
+        _ => {}
     }
 }
 

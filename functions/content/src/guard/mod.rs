@@ -4,6 +4,8 @@
 //!   ([`pii`]).
 //! * **Terms** that an organisation does not want to see stop a text on its way in and on its way out
 //!   ([`Guardrails`]).
+//! * **Moderation**: a model of the operator's looks at what goes to a model and at what comes from it
+//!   ([`Content::moderated`]). Where it cannot be asked, nothing passes.
 //! * **Control characters** never leave: [`clean`]. The API serves JSON with `nosniff` and a policy that
 //!   runs nothing, so an answer is not escaped for HTML here; whoever puts it into a page does that.
 
@@ -11,9 +13,12 @@ pub mod pii;
 
 use domain::id::Organisation;
 use domain::{Id, Text};
+use jiff::Timestamp;
+use models::{Gateway, ModelError};
 use ports::table::{If, Item, Key, Write};
 use serde::{Deserialize, Serialize};
 
+use crate::failure::{Failure, Side};
 use crate::fold::Folded;
 use crate::{Content, ContentError, Fault};
 
@@ -25,7 +30,16 @@ pub struct Guardrails {
     pub blocked_terms: Vec<String>,
     /// Whether personal data is replaced before a prompt leaves, unless a request says otherwise.
     pub redact: bool,
+    /// Whether the operator's moderation model looks at every prompt before it leaves and at every answer
+    /// before it is shown. A text that is streamed is then told at once when it was looked at.
+    pub moderate: bool,
 }
+
+/// The guardrail of blocked terms, as events call it.
+pub(crate) const TERMS: &str = "blocked_term";
+
+/// The guardrail of moderation, as events call it.
+pub(crate) const MODERATION: &str = "moderation";
 
 impl Guardrails {
     /// Whether a text holds one of the terms.
@@ -100,6 +114,35 @@ impl Content {
     }
 }
 
+impl Content {
+    /// Has the operator's moderation model look at texts, if the organisation wants that.
+    ///
+    /// # Errors
+    /// [`Failure::Blocked`] if it has something against one of them, and every reason for which it could not
+    /// be asked.
+    pub(crate) async fn moderated(
+        &self,
+        gateway: &Gateway,
+        rules: &Guardrails,
+        texts: &[String],
+        side: Side,
+        deadline: Timestamp,
+    ) -> Result<(), Failure> {
+        if !rules.moderate || texts.iter().all(|text| text.trim().is_empty()) {
+            return Ok(());
+        }
+        match gateway.moderate(texts, deadline).await {
+            Ok(verdict) if verdict.flagged => Err(Failure::Blocked {
+                side,
+                rule: MODERATION,
+            }),
+            Ok(_) => Ok(()),
+            Err(ModelError::NoTarget) => Err(models::Failure::NoModeration.into()),
+            Err(error) => Err(models::Failure::from(&error).into()),
+        }
+    }
+}
+
 /// The text without control characters, except line feeds and tabs, and without the marks that turn the
 /// direction of what follows (they make a text read as something that it is not).
 pub fn clean(text: &str) -> String {
@@ -135,7 +178,7 @@ mod tests {
     fn a_blocked_term_is_found_as_a_word() {
         let rules = Guardrails {
             blocked_terms: vec!["acme".into()],
-            redact: false,
+            ..Guardrails::default()
         };
 
         assert!(rules.blocks("Compra en ACME.", "es"));

@@ -9,6 +9,7 @@ mod cut;
 mod drafts;
 mod generate;
 mod history;
+mod moderation;
 mod openai;
 mod prompts;
 mod stream;
