@@ -19,7 +19,7 @@ thead th{background:#eef2f5;color:var(--accent)}\
 .n{text-align:right;font-variant-numeric:tabular-nums}\
 tfoot th{text-align:right;font-weight:normal}\
 tfoot tr:last-child>*{font-weight:bold;border-bottom:2px solid var(--accent)}\
-@media print{main{padding:0}thead{display:table-header-group}tr{break-inside:avoid}}";
+@media print{main{padding:0}thead{display:table-header-group}tfoot{display:table-row-group}tr{break-inside:avoid}}";
 
 /// The file.
 pub fn write(flow: &Flow, accent: &str) -> String {
