@@ -11,11 +11,8 @@ pub const fn main(template: Template) -> &'static str {
     }
 }
 
-/// The text of a file that several templates share, by its absolute path.
-pub fn shared(path: &str) -> Option<&'static str> {
-    match path {
-        "/frame.typ" => Some(include_str!("../../templates/frame.typ")),
-        "/locale.typ" => Some(include_str!("../../templates/locale.typ")),
-        _ => None,
-    }
-}
+/// The files that several templates share, by their paths.
+pub const SHARED: [(&str, &str); 2] = [
+    ("frame.typ", include_str!("../../templates/frame.typ")),
+    ("locale.typ", include_str!("../../templates/locale.typ")),
+];

@@ -15,6 +15,12 @@ use super::{fonts, library, sources};
 use crate::job::{Job, Source, TypesetError};
 use crate::template::Template;
 
+/// The files that templates share, parsed once per process.
+static SHARED: LazyLock<Vec<SourceFile>> = LazyLock::new(|| {
+    let files = sources::SHARED.iter();
+    files.map(|(path, text)| source_file(path, text)).collect()
+});
+
 /// The files of the program, parsed once per process.
 static BUILT_IN: [LazyLock<SourceFile>; 3] = [
     LazyLock::new(|| main_file(sources::main(Template::Invoice))),
@@ -58,8 +64,12 @@ fn json_file(value: &Value) -> Bytes {
 }
 
 fn main_file(text: &str) -> SourceFile {
-    // The path is a constant without `..`, so that making it cannot fail.
-    let path = VirtualPath::new("main.typ").unwrap_or_else(|e| panic!("main.typ is no path: {e}"));
+    source_file("main.typ", text)
+}
+
+fn source_file(path: &str, text: &str) -> SourceFile {
+    // The paths are constants without `..`, so that making them cannot fail.
+    let path = VirtualPath::new(path).unwrap_or_else(|e| panic!("{path} is no path: {e}"));
     SourceFile::new(
         RootedPath::new(VirtualRoot::Project, path).intern(),
         text.to_owned(),
@@ -91,8 +101,10 @@ impl World for JobWorld {
         if id == self.main.id() {
             return Ok(self.main.clone());
         }
-        let text = sources::shared(project_path(id)?).ok_or(FileError::AccessDenied)?;
-        Ok(SourceFile::new(id, text.to_owned()))
+        let shared = SHARED.iter().find(|file| file.id() == id);
+        shared
+            .map(|file| (*file).clone())
+            .ok_or(FileError::AccessDenied)
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {
