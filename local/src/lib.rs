@@ -19,6 +19,7 @@ pub mod mail;
 pub mod model;
 pub mod outputs;
 pub mod package;
+pub mod passing;
 pub mod port;
 pub mod python;
 pub mod refusals;

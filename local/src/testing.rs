@@ -2,20 +2,18 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use clap::Args;
 
 use crate::{
-    bring, compile,
-    console::{Step, note, say},
-    deploy::{self, Deployment},
-    emulator::Emulator,
+    compile,
+    console::{note, say},
     failure::{Failure, Outcome, While},
     layout::Layout,
-    model::{Choice, Provision, check, keeper, weights::Profile},
-    port, up,
+    model::{Choice, Provision, check, weights::Profile},
+    passing,
 };
 
 /// The name of the tests' own cloud.
@@ -38,27 +36,7 @@ pub struct Options {
 pub async fn run(options: &Options) -> Outcome {
     let layout = Layout::isolated(CLOUD);
     compile::workspace(&layout)?;
-    keeper::stop(&layout)?;
-    if let Some(left) = Emulator::running(&layout) {
-        left.stop(&layout)?;
-    }
-    deploy::forget(&layout)?;
-    let (emulator, mut child) = up::start_emulator(&layout, port::any_free()?)?;
-    let tested = match bring::bring(&layout, &Deployment::fleet(&layout), &emulator).await {
-        Ok(_outputs) => with_model(&layout, options).await,
-        Err(failure) => Err(failure),
-    };
-    stop(&layout, &emulator, &mut child)?;
-    tested
-}
-
-fn stop(layout: &Layout, emulator: &Emulator, child: &mut Child) -> Outcome {
-    let step = Step::start("down", "stopping the tests' cloud");
-    keeper::stop(layout)?;
-    emulator.stop(layout)?;
-    child.wait().during("waiting for the emulator")?;
-    step.done("stopped");
-    Ok(())
+    passing::within(&layout, async || with_model(&layout, options).await).await
 }
 
 /// The tests, after the local model that was asked for.
