@@ -32,7 +32,7 @@ struct Options {
 }
 
 /// Every function with the variables that its start demands.
-const FUNCTIONS: [(&str, &[(&str, &str)]); 11] = [
+const FUNCTIONS: [(&str, &[(&str, &str)]); 17] = [
     (
         "auth-api",
         &[
@@ -56,6 +56,8 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 11] = [
             ),
             ("USER_POOL_CLIENT_ID", "bench"),
             ("JWKS_URL", "http://127.0.0.1:9/jwks.json"),
+            ("REQUESTS_TABLE", "bench"),
+            ("REFRESH_SECRET_ID", "bench"),
         ],
     ),
     (
@@ -107,6 +109,58 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 11] = [
             ("MODELS_SECRET_ID", "bench"),
             ("CHANNELS_TABLE", "bench"),
             ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
+        ],
+    ),
+    (
+        "content-api",
+        &[
+            ("CONTENT_TABLE", "bench"),
+            ("MODELS_SECRET_ID", "bench"),
+            ("CONTENT_JOBS_URL", "http://127.0.0.1:9/jobs"),
+            ("REQUESTS_TABLE", "bench"),
+        ],
+    ),
+    (
+        "content-worker",
+        &[
+            ("CONTENT_TABLE", "bench"),
+            ("MODELS_SECRET_ID", "bench"),
+            ("CHANNELS_TABLE", "bench"),
+            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
+        ],
+    ),
+    (
+        "notifications-api",
+        &[
+            ("CHANNELS_TABLE", "bench"),
+            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
+            ("REQUESTS_TABLE", "bench"),
+        ],
+    ),
+    (
+        "notifications-socket",
+        &[
+            ("CHANNELS_TABLE", "bench"),
+            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
+            ("REQUESTS_TABLE", "bench"),
+        ],
+    ),
+    (
+        "files-api",
+        &[
+            ("FILES_TABLE", "bench"),
+            ("FILES_BUCKET", "bench"),
+            ("FILES_QUOTA", "1000000"),
+            ("REQUESTS_TABLE", "bench"),
+        ],
+    ),
+    (
+        "files-events",
+        &[
+            ("SCAN_ENGINE", "signatures"),
+            ("FILES_TABLE", "bench"),
+            ("FILES_BUCKET", "bench"),
+            ("FILES_QUOTA", "1000000"),
         ],
     ),
     ("platform-api", &[("REQUESTS_TABLE", "bench")]),
