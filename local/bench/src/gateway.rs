@@ -13,13 +13,19 @@ use ports::table::MemoryTable;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{micros, quantile};
+use crate::{
+    figures::{micros, quantile},
+    report::Report,
+};
 
 /// The model that is asked; the endpoint is on this machine and answers at once.
 const MODEL: &str = "bench";
 
+/// Milliseconds that the gateway may add, half of the time and nearly always.
+const MOST: [(f64, f64); 2] = [(0.5, 1.0), (0.99, 3.0)];
+
 /// Measures whole answers, bare and through the gateway in turn, the tables in memory.
-pub async fn overhead(runs: usize) -> Outcome {
+pub async fn overhead(runs: usize, report: &mut Report) -> Outcome {
     let provider = Provider::start();
     let client = runtime::outbound::client().during("making the HTTP client")?;
     let (clock, ids) = (SystemClock::shared(), RandomIds::shared());
@@ -72,13 +78,15 @@ pub async fn overhead(runs: usize) -> Outcome {
     say(format_args!(
         "\nwhole answer through the model gateway with two budgets, {runs} runs, in turn"
     ));
-    for at in [0.5, 0.99] {
+    for (at, most) in MOST {
         let (bare, through) = (quantile(&mut theirs, at), quantile(&mut ours, at));
         say(format_args!(
             "p{:<3} bare {bare:>7.0} us   gateway {through:>7.0} us   overhead {:>7.0} us",
             at * 100.0,
             through - bare,
         ));
+        let what = format!("what the model gateway adds, p{}", at * 100.0);
+        report.below(&what, (through - bare) / 1e3, most, "ms");
     }
     Ok(())
 }

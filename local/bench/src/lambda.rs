@@ -13,6 +13,8 @@ use std::{
 
 use fleet::{Failure, Outcome, failure::While};
 
+use crate::process;
+
 /// How long a function may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -58,7 +60,7 @@ impl Function {
                 .remedy("the variables that it demands stand in functions.rs")
         })?;
         function.cold = started.elapsed();
-        function.memory = function.resident();
+        function.memory = process::resident(function.child.id()).unwrap_or_default();
         Ok(function)
     }
 
@@ -80,14 +82,9 @@ impl Function {
         Ok(taken)
     }
 
-    /// Resident memory now, in octets.
-    pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let kilobytes = status.ok().and_then(|status| {
-            let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        });
-        kilobytes.unwrap_or_default() * 1024
+    /// The most resident memory that it ever had, in octets.
+    pub fn peak(&self) -> u64 {
+        process::peak(self.child.id()).unwrap_or_default()
     }
 
     fn send(&mut self, text: &str) -> Outcome {

@@ -1,27 +1,26 @@
-//! `cargo fleet bench`: speed and memory, each beside its baseline of the same run, printed as ratios.
+//! `cargo fleet bench`: speed and memory, each beside its baseline or its peers of the same run, and held against
+//! the goals.
 //!
 //! A program of its own, because it is built from the fleet's code, on which `fleet` itself does not depend.
 
+mod figures;
+mod functions;
 mod gateway;
+mod invoices;
 mod lambda;
+mod peers;
+mod process;
+mod report;
 
-use std::{
-    path::Path,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::process::ExitCode;
 
 use clap::Parser;
-use documents::{
-    check::check, format::Format, job::Output, layout::Layout, renderer::Renderer,
-    template::Template,
-};
 use fleet::{
-    Failure, Outcome,
+    Outcome,
     console::{note, say},
     failure::While,
 };
-use lambda::Function;
+use report::Report;
 
 /// Measures the binaries that lie beside this one.
 #[derive(Parser)]
@@ -30,142 +29,6 @@ struct Options {
     #[arg(long, default_value_t = 30)]
     runs: usize,
 }
-
-/// Every function with the variables that its start demands.
-const FUNCTIONS: [(&str, &[(&str, &str)]); 17] = [
-    (
-        "auth-api",
-        &[
-            ("AUTH_TABLE", "bench"),
-            ("REQUESTS_TABLE", "bench"),
-            ("USER_POOL_ID", "eu-west-1_bench"),
-            ("USER_POOL_CLIENT_ID", "bench"),
-            ("SESSION_KEY_ID", "bench"),
-            ("REFRESH_SECRET_ID", "bench"),
-        ],
-    ),
-    ("auth-triggers", &[]),
-    (
-        "authorizer",
-        &[
-            ("AUTH_TABLE", "bench"),
-            ("USERS_TABLE", "bench"),
-            (
-                "TOKEN_ISSUER",
-                "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_bench",
-            ),
-            ("USER_POOL_CLIENT_ID", "bench"),
-            ("JWKS_URL", "http://127.0.0.1:9/jwks.json"),
-            ("REQUESTS_TABLE", "bench"),
-            ("REFRESH_SECRET_ID", "bench"),
-        ],
-    ),
-    (
-        "users-api",
-        &[
-            ("AUTH_TABLE", "bench"),
-            ("USERS_TABLE", "bench"),
-            ("REQUESTS_TABLE", "bench"),
-        ],
-    ),
-    (
-        "users-worker",
-        &[("AUTH_TABLE", "bench"), ("USERS_TABLE", "bench")],
-    ),
-    (
-        "documents-api",
-        &[
-            ("DOCUMENTS_TABLE", "bench"),
-            ("DOCUMENTS_BUCKET", "bench"),
-            ("REQUESTS_TABLE", "bench"),
-            ("RENDERER", "documents-render"),
-        ],
-    ),
-    (
-        "documents-worker",
-        &[
-            ("DOCUMENTS_TABLE", "bench"),
-            ("DOCUMENTS_BUCKET", "bench"),
-            ("DOCUMENT_JOBS_URL", "http://127.0.0.1:9/jobs"),
-            ("CHANNELS_TABLE", "bench"),
-            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
-            ("RENDERER", "documents-render"),
-        ],
-    ),
-    (
-        "ai-api",
-        &[
-            ("AI_TABLE", "bench"),
-            ("AI_JOBS_URL", "http://127.0.0.1:9/jobs"),
-            ("REQUESTS_TABLE", "bench"),
-        ],
-    ),
-    (
-        "ai-worker",
-        &[
-            ("AI_TABLE", "bench"),
-            ("AI_JOBS_URL", "http://127.0.0.1:9/jobs"),
-            ("CONTENT_TABLE", "bench"),
-            ("MODELS_SECRET_ID", "bench"),
-            ("CHANNELS_TABLE", "bench"),
-            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
-        ],
-    ),
-    (
-        "content-api",
-        &[
-            ("CONTENT_TABLE", "bench"),
-            ("MODELS_SECRET_ID", "bench"),
-            ("CONTENT_JOBS_URL", "http://127.0.0.1:9/jobs"),
-            ("REQUESTS_TABLE", "bench"),
-        ],
-    ),
-    (
-        "content-worker",
-        &[
-            ("CONTENT_TABLE", "bench"),
-            ("MODELS_SECRET_ID", "bench"),
-            ("CHANNELS_TABLE", "bench"),
-            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
-        ],
-    ),
-    (
-        "notifications-api",
-        &[
-            ("CHANNELS_TABLE", "bench"),
-            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
-            ("REQUESTS_TABLE", "bench"),
-        ],
-    ),
-    (
-        "notifications-socket",
-        &[
-            ("CHANNELS_TABLE", "bench"),
-            ("SOCKET_ENDPOINT", "http://127.0.0.1:9/socket"),
-            ("REQUESTS_TABLE", "bench"),
-        ],
-    ),
-    (
-        "files-api",
-        &[
-            ("FILES_TABLE", "bench"),
-            ("FILES_BUCKET", "bench"),
-            ("FILES_QUOTA", "1000000"),
-            ("REQUESTS_TABLE", "bench"),
-        ],
-    ),
-    (
-        "files-events",
-        &[
-            ("SCAN_ENGINE", "signatures"),
-            ("FILES_TABLE", "bench"),
-            ("FILES_BUCKET", "bench"),
-            ("FILES_QUOTA", "1000000"),
-        ],
-    ),
-    ("platform-api", &[("REQUESTS_TABLE", "bench")]),
-    ("outbox", &[("BUS_NAME", "bench")]),
-];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -181,156 +44,16 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Outcome {
     let program = std::env::current_exe().during("finding the binaries")?;
     let binaries = program.parent().unwrap_or(&program);
-    cold(binaries, options.runs)?;
-    platform(binaries, options.runs * 30)?;
-    gateway::overhead(options.runs * 30).await?;
-    invoice(binaries, options.runs * 3).await
-}
-
-/// Cold start, memory and size of every function against the empty one.
-fn cold(binaries: &Path, runs: usize) -> Outcome {
-    say(format_args!(
-        "process start to first /next, {runs} runs, in turn with the empty function"
-    ));
-    say(format_args!(
-        "{:16} {:>9} {:>8} {:>9} {:>8} {:>9}",
-        "function", "cold ms", "ratio", "memory MB", "ratio", "size MB"
-    ));
-    let empty = binaries.join("baseline");
-    for (name, variables) in FUNCTIONS {
-        let binary = binaries.join(name);
-        let (mut ours, mut theirs) = (Starts::default(), Starts::default());
-        for _ in 0..runs {
-            theirs.add(&Function::start(&empty, &[])?);
-            ours.add(&Function::start(&binary, variables)?);
-        }
-        let size = std::fs::metadata(&binary)
-            .during("reading a binary's size")?
-            .len();
-        let ((cold, memory), (empty_cold, empty_memory)) = (ours.medians(), theirs.medians());
-        say(format_args!(
-            "{name:16} {cold:>9.2} {:>8.2} {memory:>9.1} {:>8.2} {:>9.1}",
-            cold / empty_cold,
-            memory / empty_memory,
-            megabytes(size),
-        ));
-    }
+    let mut report = Report::default();
+    say(if cfg!(debug_assertions) {
+        "binaries of the dev profile: the fleet's own code is not optimised, what is deployed is faster and smaller"
+    } else {
+        "binaries as they are deployed"
+    });
+    functions::cold(binaries, options.runs, &mut report)?;
+    functions::platform(binaries, options.runs * 30)?;
+    gateway::overhead(options.runs * 30, &mut report).await?;
+    invoices::measure(binaries, options.runs, &mut report).await?;
+    report.end();
     Ok(())
-}
-
-#[derive(Default)]
-struct Starts {
-    cold: Vec<f64>,
-    memory: Vec<f64>,
-}
-
-impl Starts {
-    fn add(&mut self, function: &Function) {
-        self.cold.push(millis(function.cold));
-        self.memory.push(megabytes(function.memory));
-    }
-
-    fn medians(&mut self) -> (f64, f64) {
-        (
-            quantile(&mut self.cold, 0.5),
-            quantile(&mut self.memory, 0.5),
-        )
-    }
-}
-
-/// What the platform's layer costs a warm request: a route that does nothing, against the empty function.
-fn platform(binaries: &Path, runs: usize) -> Outcome {
-    let event = GATEWAY_EVENT;
-    let mut empty = Function::start(&binaries.join("baseline"), &[])?;
-    let mut ours = Function::start(
-        &binaries.join("platform-api"),
-        &[("REQUESTS_TABLE", "bench")],
-    )?;
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    for run in 0..runs {
-        let (theirs, mine) = (empty.invoke(event)?, ours.invoke(event)?);
-        // The first invocations fill caches on both sides.
-        if run >= runs / 10 {
-            a.push(micros(theirs));
-            b.push(micros(mine));
-        }
-    }
-    say(format_args!(
-        "\nwarm request through the platform layer, {runs} runs, in turn"
-    ));
-    for quantile_at in [0.5, 0.99] {
-        let (theirs, mine) = (quantile(&mut a, quantile_at), quantile(&mut b, quantile_at));
-        say(format_args!(
-            "p{:<3} empty {theirs:>7.0} us   layer {mine:>7.0} us   overhead {:>7.0} us   ratio {:.2}",
-            quantile_at * 100.0,
-            mine - theirs,
-            mine / theirs,
-        ));
-    }
-    Ok(())
-}
-
-/// The invoice, from the request's data to the octets of the PDF, through the child process.
-async fn invoice(binaries: &Path, runs: usize) -> Outcome {
-    let [_, sample] = Template::Invoice.samples();
-    let layout = Layout::BuiltIn(Template::Invoice);
-    let checked = check(Template::Invoice, sample)
-        .map_err(|faults| Failure::new(format!("the sample has {} faults", faults.len())))?;
-    let job = layout.job(checked, Output::File(Format::Pdf));
-    let renderer = Renderer::new(binaries.join("documents-render"));
-    let mut taken = Vec::new();
-    let first = Instant::now();
-    let document = renderer.render(&job).await.during("rendering an invoice")?;
-    let first = first.elapsed();
-    for _ in 0..runs {
-        let started = Instant::now();
-        renderer.render(&job).await.during("rendering an invoice")?;
-        taken.push(millis(started.elapsed()));
-    }
-    say(format_args!(
-        "\ninvoice to PDF ({} pages, {} octets), {runs} runs",
-        document.pages.unwrap_or_default(),
-        document.file.len()
-    ));
-    say(format_args!(
-        "first {:.1} ms   p50 {:.2} ms   p99 {:.2} ms",
-        millis(first),
-        quantile(&mut taken, 0.5),
-        quantile(&mut taken, 0.99),
-    ));
-    Ok(())
-}
-
-/// `GET /v1/health` as the gateway sends it.
-const GATEWAY_EVENT: &str = r#"{"version":"2.0","routeKey":"GET /v1/health","rawPath":"/v1/health","rawQueryString":"","headers":{"accept":"application/json","accept-language":"es","user-agent":"bench"},"requestContext":{"accountId":"123456789012","apiId":"api","domainName":"api.example.com","http":{"method":"GET","path":"/v1/health","protocol":"HTTP/1.1","sourceIp":"192.0.2.1","userAgent":"bench"},"requestId":"bench","routeKey":"GET /v1/health","stage":"$default","time":"02/Jan/2026:03:04:05 +0000","timeEpoch":1767323045000},"isBase64Encoded":false}"#;
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a size in megabytes needs no more than a float has"
-)]
-fn megabytes(octets: u64) -> f64 {
-    octets as f64 / 1e6
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "an index into a handful of measurements"
-)]
-fn quantile(values: &mut [f64], at: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().saturating_sub(1);
-    values
-        .get((last as f64 * at).round() as usize)
-        .copied()
-        .unwrap_or(f64::NAN)
 }
