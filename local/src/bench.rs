@@ -19,6 +19,12 @@ pub struct Options {
     /// How often each thing is done.
     #[arg(long, default_value_t = 30)]
     runs: usize,
+    /// Measure nothing that wants a running cloud.
+    #[arg(long, conflicts_with = "batches")]
+    no_cloud: bool,
+    /// Also make a batch of 100 documents and one of 10 000, and compare the workers' memory; takes many minutes.
+    #[arg(long)]
+    batches: bool,
 }
 
 /// Runs the command.
@@ -30,11 +36,14 @@ pub fn run(options: &Options) -> Outcome {
     } else {
         compile::release(&layout)?
     };
-    let runs = options.runs.to_string();
-    let status = Command::new(binaries.join("fleet-bench"))
-        .args(["--runs", &runs])
-        .status()
-        .during("starting the bench")?;
+    let mut bench = Command::new(binaries.join("fleet-bench"));
+    bench.args(["--runs", &options.runs.to_string()]);
+    let flags = [
+        (options.no_cloud, "--no-cloud"),
+        (options.batches, "--batches"),
+    ];
+    bench.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag));
+    let status = bench.status().during("starting the bench")?;
     if status.success() {
         Ok(())
     } else {

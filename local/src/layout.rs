@@ -8,6 +8,7 @@ pub struct Layout {
     root: PathBuf,
     target: PathBuf,
     home: PathBuf,
+    binaries: PathBuf,
 }
 
 impl Layout {
@@ -29,7 +30,22 @@ impl Layout {
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let fleet = target.join("fleet");
         let home = name.map_or_else(|| fleet.clone(), |name| fleet.join(name));
-        Self { root, target, home }
+        let binaries = target.join("debug");
+        Self {
+            root,
+            target,
+            home,
+            binaries,
+        }
+    }
+
+    /// The same cloud with the functions as they are deployed, instead of those of the dev profile.
+    #[must_use]
+    pub fn released(self) -> Self {
+        Self {
+            binaries: self.releases(),
+            ..self
+        }
     }
 
     /// The checkout.
@@ -37,9 +53,10 @@ impl Layout {
         &self.root
     }
 
-    /// Where cargo puts what it builds with the dev profile.
+    /// Where this cloud's programs are: where cargo puts what it builds with the dev profile, unless they are to
+    /// be those that are deployed.
     pub fn binaries(&self) -> PathBuf {
-        self.target.join("debug")
+        self.binaries.clone()
     }
 
     /// Where cargo puts what it builds for deployment.

@@ -1,5 +1,6 @@
 //! The running local cloud as a front end sees it: HTTP and a mailbox.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -111,7 +112,19 @@ impl Cloud {
     pub fn running() -> Self {
         runtime::start();
         let path = std::env::var("FLEET_OUTPUTS").expect("a running cloud; use `cargo fleet test`");
-        let outputs = std::fs::read_to_string(path).expect("outputs.json");
+        Self::of(Path::new(&path))
+    }
+
+    /// The cloud that this `outputs.json` describes.
+    ///
+    /// # Panics
+    /// If the file is none.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the cloud on this machine is asked as a front end asks it, without the fleet's client"
+    )]
+    pub fn of(outputs: &Path) -> Self {
+        let outputs = std::fs::read_to_string(outputs).expect("outputs.json");
         let outputs: Value = serde_json::from_str(&outputs).expect("outputs.json is JSON");
         let text = |name: &str| outputs[name].as_str().expect(name).to_owned();
         let http = reqwest::Client::builder()

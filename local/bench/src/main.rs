@@ -3,6 +3,7 @@
 //!
 //! A program of its own, because it is built from the fleet's code, on which `fleet` itself does not depend.
 
+mod batches;
 mod figures;
 mod functions;
 mod gateway;
@@ -10,7 +11,9 @@ mod invoices;
 mod lambda;
 mod peers;
 mod process;
+mod provider;
 mod report;
+mod tokens;
 
 use std::process::ExitCode;
 
@@ -19,7 +22,10 @@ use fleet::{
     Outcome,
     console::{note, say},
     failure::While,
+    layout::Layout,
+    passing,
 };
+use journeys::cloud::Cloud;
 use report::Report;
 
 /// Measures the binaries that lie beside this one.
@@ -28,7 +34,16 @@ struct Options {
     /// How often each thing is done.
     #[arg(long, default_value_t = 30)]
     runs: usize,
+    /// Measure nothing that wants a running cloud.
+    #[arg(long, conflicts_with = "batches")]
+    no_cloud: bool,
+    /// Let the cloud make a batch of 100 documents and one of 10 000.
+    #[arg(long)]
+    batches: bool,
 }
+
+/// The name of the bench's own cloud.
+const CLOUD: &str = "bench";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -54,6 +69,34 @@ async fn run(options: &Options) -> Outcome {
     functions::platform(binaries, options.runs * 30)?;
     gateway::overhead(options.runs * 30, &mut report).await?;
     invoices::measure(binaries, options.runs, &mut report).await?;
+    if !options.no_cloud {
+        let layout = layout();
+        passing::within(&layout, async || {
+            in_cloud(&layout, options, &mut report).await
+        })
+        .await?;
+    }
     report.end();
+    Ok(())
+}
+
+/// The bench's own cloud, of the binaries that are measured.
+fn layout() -> Layout {
+    let layout = Layout::isolated(CLOUD);
+    if cfg!(debug_assertions) {
+        layout
+    } else {
+        layout.released()
+    }
+}
+
+async fn in_cloud(layout: &Layout, options: &Options, report: &mut Report) -> Outcome {
+    // The client of the API wants the process's TLS provider.
+    runtime::start();
+    let cloud = Cloud::of(&layout.outputs());
+    tokens::measure(&cloud, layout, options.runs, report).await?;
+    if options.batches {
+        batches::measure(&cloud, layout, report).await?;
+    }
     Ok(())
 }
