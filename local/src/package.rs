@@ -95,7 +95,7 @@ fn pack_one(layout: &Layout, binary: &str) -> Outcome<(Package, bool)> {
             false,
         ));
     }
-    let bytes = zip(&contents)?;
+    let bytes = zip(&contents, &path.with_extension("stripped"))?;
     let digest = digest_of(&bytes);
     fs::write(&path, &bytes).during(format_args!("writing {}", path.display()))?;
     fs::write(&stamp, format!("{sources}\n{digest}")).during("writing a package's stamp")?;
@@ -126,8 +126,9 @@ fn fingerprint(contents: &[(&str, PathBuf)]) -> Outcome<String> {
     Ok(parts.join(","))
 }
 
-/// The zip. Fixed times and fast compression: the same programs give the same bytes.
-fn zip(contents: &[(&str, PathBuf)]) -> Outcome<Vec<u8>> {
+/// The zip. Fixed times and fast compression: the same programs give the same bytes. `copy` is where the programs
+/// are stripped, one after another; it is this package's alone, for two packages may hold the same program.
+fn zip(contents: &[(&str, PathBuf)], copy: &Path) -> Outcome<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .compression_level(Some(1))
@@ -138,7 +139,7 @@ fn zip(contents: &[(&str, PathBuf)]) -> Outcome<Vec<u8>> {
             .start_file(*name, options)
             .during(format_args!("packing {name}"))?;
         archive
-            .write_all(&stripped(program)?)
+            .write_all(&stripped(program, copy)?)
             .during(format_args!("packing {name}"))?;
     }
     Ok(archive.finish().during("packing")?.into_inner())
@@ -146,21 +147,20 @@ fn zip(contents: &[(&str, PathBuf)]) -> Outcome<Vec<u8>> {
 
 /// The program without its debug information, where the machine has `strip`: a third of the size to zip, upload
 /// and keep in the emulator's memory. The build's own file is not touched.
-fn stripped(program: &Path) -> Outcome<Vec<u8>> {
-    let copy = program.with_extension("stripped");
+fn stripped(program: &Path, copy: &Path) -> Outcome<Vec<u8>> {
     let strip = Command::new("strip")
         .arg("--strip-debug")
         .arg("-o")
-        .arg(&copy)
+        .arg(copy)
         .arg(program)
         .status();
     let chosen = if strip.is_ok_and(|status| status.success()) {
-        &copy
+        copy
     } else {
         program
     };
     let bytes = fs::read(chosen).during(format_args!("reading {}", chosen.display()))?;
-    let _absent = fs::remove_file(&copy);
+    let _absent = fs::remove_file(copy);
     Ok(bytes)
 }
 
@@ -187,11 +187,30 @@ mod tests {
     }
 
     #[test]
+    fn packages_that_hold_the_same_program_are_made_side_by_side() {
+        let program = std::env::current_exe().unwrap();
+        let home = std::env::temp_dir().join(format!("fleet-packages-{}", std::process::id()));
+        fs::create_dir_all(&home).unwrap();
+
+        thread::scope(|scope| {
+            for number in 0..4 {
+                let contents = [("render", program.clone())];
+                let copy = home.join(format!("{number}.stripped"));
+                scope.spawn(move || zip(&contents, &copy).unwrap());
+            }
+        });
+
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 0, "no copy is left");
+        fs::remove_dir_all(&home).unwrap();
+    }
+
+    #[test]
     fn the_same_program_packs_to_the_same_bytes_and_may_be_run() {
         let program = std::env::current_exe().unwrap();
         let contents = [("bootstrap", program)];
 
-        let first = zip(&contents).unwrap();
+        let copy = std::env::temp_dir().join(format!("fleet-package-{}", std::process::id()));
+        let first = zip(&contents, &copy).unwrap();
         let mut archive = zip::ZipArchive::new(Cursor::new(first.clone())).unwrap();
 
         assert_eq!(
@@ -202,6 +221,9 @@ mod tests {
                 .map(|mode| mode & 0o777),
             Some(0o755)
         );
-        assert_eq!(digest_of(&first), digest_of(&zip(&contents).unwrap()));
+        assert_eq!(
+            digest_of(&first),
+            digest_of(&zip(&contents, &copy).unwrap())
+        );
     }
 }
