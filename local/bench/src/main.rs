@@ -15,7 +15,7 @@ mod provider;
 mod report;
 mod tokens;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 use clap::Parser;
 use fleet::{
@@ -65,6 +65,11 @@ async fn run(options: &Options) -> Outcome {
     } else {
         "binaries as they are deployed"
     });
+    if let (Some(load), Ok(processors)) = (process::load(), thread::available_parallelism()) {
+        say(format_args!(
+            "load {load:.1} on {processors} processors; above half of them, what else runs is measured too"
+        ));
+    }
     functions::cold(binaries, options.runs, &mut report)?;
     functions::platform(binaries, options.runs * 30)?;
     gateway::overhead(options.runs * 30, &mut report).await?;

@@ -20,6 +20,12 @@ pub fn all() -> Vec<u32> {
         .collect()
 }
 
+/// How many processes have wanted a processor at a time, on average of the last minute.
+pub fn load() -> Option<f64> {
+    let averages = fs::read_to_string("/proc/loadavg").ok()?;
+    averages.split_whitespace().next()?.parse().ok()
+}
+
 /// Whose child a process is.
 pub fn parent(id: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -51,11 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_memory_a_parent_and_an_environment() {
+    fn this_process_has_memory_a_parent_and_an_environment_on_a_machine_with_a_load() {
         let here = std::process::id();
 
         assert!(all().contains(&here));
         assert!(peak(here).unwrap() >= resident(here).unwrap() / 2);
+        assert!(load().is_some());
         assert_eq!(parent(here), Some(std::os::unix::process::parent_id()));
         assert!(environment(here).contains_key("PATH"));
     }
