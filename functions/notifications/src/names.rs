@@ -26,7 +26,12 @@ pub fn channel(name: &str, connection: &Connection) -> Result<Channel, NoChannel
             let channel = job
                 .or_else(|_| id.parse::<Id<Batch>>().map(|id| Channel::batch(org, id)))
                 .or_else(|_| id.parse::<Id<Draft>>().map(|id| Channel::draft(org, id)));
-            let readers = ["documents:read", "content:read", "ai:read"];
+            let readers = [
+                "documents:read",
+                "content:read",
+                "ai:read",
+                "collections:read",
+            ];
             let allowed = readers.iter().any(|may| connection.may(may));
             (channel.map_err(|_| NoChannel::Unknown)?, allowed)
         }

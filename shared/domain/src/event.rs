@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ApiKey, Batch, Content, Document, Draft, File, Happening, Id, Job, Organisation, Session,
-    Template, User,
+    ApiKey, Batch, Collection, CollectionDocument, Content, Document, Draft, File, Happening, Id, Job,
+    Organisation, Session, Template, User,
 };
 
 /// What happened, with the values that a consumer decides on.
@@ -248,6 +248,28 @@ pub enum Event {
         /// The code of the problem that the last text had.
         code: String,
     },
+    /// A document of a collection can be found, as it is now.
+    #[serde(rename = "ai.document_ready")]
+    AiDocumentReady {
+        /// Whose.
+        collection: Id<Collection>,
+        /// Which.
+        document: Id<CollectionDocument>,
+        /// Passages that it has.
+        passages: u32,
+        /// Passages that have a vector.
+        embedded: u32,
+    },
+    /// A document of a collection could not be read.
+    #[serde(rename = "ai.document_failed")]
+    AiDocumentFailed {
+        /// Whose.
+        collection: Id<Collection>,
+        /// Which.
+        document: Id<CollectionDocument>,
+        /// The code of the problem.
+        code: String,
+    },
     /// A document that takes long was taken on.
     #[serde(rename = "documents.queued")]
     DocumentQueued {
@@ -338,7 +360,10 @@ impl Event {
             | Self::DraftAnswered { .. }
             | Self::TextsQueued { .. }
             | Self::TextsDone { .. } => "content",
-            Self::AiJobDone { .. } | Self::AiJobFailed { .. } => "ai",
+            Self::AiJobDone { .. }
+            | Self::AiJobFailed { .. }
+            | Self::AiDocumentReady { .. }
+            | Self::AiDocumentFailed { .. } => "ai",
             Self::DocumentRendered { .. }
             | Self::DocumentDeleted { .. }
             | Self::DocumentQueued { .. }
@@ -385,6 +410,8 @@ impl Event {
         "content.batch_done",
         "ai.job_done",
         "ai.job_failed",
+        "ai.document_ready",
+        "ai.document_failed",
         "documents.queued",
         "documents.draft_queued",
         "documents.batch_queued",
@@ -424,6 +451,8 @@ impl Event {
             Self::TextsDone { .. } => "content.batch_done",
             Self::AiJobDone { .. } => "ai.job_done",
             Self::AiJobFailed { .. } => "ai.job_failed",
+            Self::AiDocumentReady { .. } => "ai.document_ready",
+            Self::AiDocumentFailed { .. } => "ai.document_failed",
             Self::DocumentQueued { .. } => "documents.queued",
             Self::DraftQueued { .. } => "documents.draft_queued",
             Self::BatchQueued { .. } => "documents.batch_queued",
@@ -562,7 +591,8 @@ mod tests {
         events
     }
 
-    fn events_of_slow_work() -> [Event; 8] {
+    fn events_of_slow_work() -> [Event; 10] {
+        let (collection, document) = (Id::new(Uuid::from_u128(10)), Id::new(Uuid::from_u128(11)));
         let job = Id::new(Uuid::from_u128(9));
         let batch = Id::new(Uuid::from_u128(6));
         let draft = Id::new(Uuid::from_u128(10));
@@ -594,6 +624,17 @@ mod tests {
                 job,
                 task: "classify".into(),
                 code: "model_timed_out".into(),
+            },
+            Event::AiDocumentReady {
+                collection,
+                document,
+                passages: 3,
+                embedded: 2,
+            },
+            Event::AiDocumentFailed {
+                collection,
+                document,
+                code: "document_unreadable".into(),
             },
         ]
     }

@@ -49,6 +49,10 @@ kinds! {
     Voice = "voi";
     /// Slow work that was taken on.
     Job = "job";
+    /// Documents that are searched together.
+    Collection = "col";
+    /// A document of a collection, by its text.
+    CollectionDocument = "cdo";
     /// What a program signs in with.
     ApiKey = "key";
     /// A stored file.

@@ -54,6 +54,7 @@ impl OrganisationRole {
                 "content:read",
                 "files:read",
                 "ai:read",
+                "collections:read",
             ],
             Self::Editor => &[
                 "documents:create",
@@ -65,6 +66,7 @@ impl OrganisationRole {
                 "files:create",
                 "files:delete",
                 "ai:create",
+                "collections:write",
             ],
             Self::Admin => &[
                 "members:manage",
