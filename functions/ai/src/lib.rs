@@ -23,6 +23,8 @@
 pub mod api;
 pub mod job;
 pub mod offline;
+pub mod passage;
+pub mod read;
 pub mod task;
 pub mod worker;
 
