@@ -21,6 +21,7 @@
 //! holds one. Rows are kept for 30 days.
 
 pub mod api;
+pub mod find;
 pub mod job;
 pub mod offline;
 pub mod passage;
