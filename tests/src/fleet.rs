@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai::Ai;
+use ai::search::{Search, Shelves};
 use auth::Auth;
 use auth::authorizer::{Authorizer, Question, Recent};
 use auth::jwks::KeySet;
@@ -94,6 +95,7 @@ pub struct Fleet {
     files: Arc<Files>,
     content: Arc<Content>,
     ai: ai::worker::Worker,
+    search: Arc<Search>,
     secrets: Arc<MemorySecrets>,
     documents_worker: documents::batch::worker::Worker,
     authorizer: Authorizer,
@@ -206,25 +208,31 @@ impl Fleet {
             ids.clone(),
         ));
         let ai_jobs = MemoryQueue::shared();
-        let ai_gateway = Gateway::new(
-            Parts {
+        let ai_targets = || {
+            let parts = Parts {
                 client: runtime::outbound::client().expect("an HTTP client"),
                 table: content_table.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),
-            },
-            Vec::new(),
-        );
+            };
+            let gateway = Gateway::new(parts, Vec::new());
+            Targets::new(secrets.clone(), TARGETS, clock.clone(), gateway)
+        };
         let ai = ai::worker::Worker {
             ai: Arc::new(Ai {
                 table: ai_table.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),
             }),
-            targets: Targets::new(secrets.clone(), TARGETS, clock.clone(), ai_gateway),
+            targets: ai_targets(),
             jobs: ai_jobs.clone(),
             channels: channels.clone(),
         };
+        let search = Arc::new(Search {
+            ai: ai.ai.clone(),
+            targets: ai_targets(),
+            shelves: Shelves::default(),
+        });
         let document_jobs = MemoryQueue::shared();
         let documents_worker = documents::batch::worker::Worker {
             batches: Batches {
@@ -275,6 +283,7 @@ impl Fleet {
             files: Arc::new(files),
             content: Arc::new(content),
             ai,
+            search,
             ai_table,
             ai_jobs,
             secrets,
@@ -322,7 +331,7 @@ impl Fleet {
         }
     }
 
-    /// Does the jobs over texts, as `ai-worker` does.
+    /// Does the jobs over texts and reads documents into their collections, as `ai-worker` does.
     pub async fn read_texts(&self) {
         for message in self.ai_jobs.drain() {
             self.ai.on(&message.body).await.expect("a job that is done");
@@ -342,7 +351,7 @@ impl Fleet {
             )),
             files::api::routes(self.files.clone()),
             content::api::routes(self.content.clone(), self.content_jobs.clone()),
-            ai::api::routes(self.ai.ai.clone(), self.ai_jobs.clone()),
+            ai::api::routes(self.search.clone(), self.ai_jobs.clone()),
             notifications::api::routes(self.desk.clone()),
             platform::api::routes(health),
         ]

@@ -130,7 +130,7 @@ fn the_samples_of_the_ai_worker_are_orders() {
     for (path, batch) in samples("ai-worker") {
         for record in batch["Records"].as_array().expect("records") {
             let body = record["body"].as_str().expect("a body");
-            let order = serde_json::from_str::<ai::job::Order>(body);
+            let order = serde_json::from_str::<ai::worker::Work>(body);
             assert!(order.is_ok(), "{}", path.display());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use domain::{OrganisationRole, PlatformRole};
 use journeys::cloud::{invoice, own_template};
 use journeys::{Fleet, access};
@@ -332,6 +333,65 @@ async fn texts_are_read_by_a_job_that_tells_how_far_it_is_and_is_announced() {
     let names = events.iter().map(|event| event.event.name());
     let of_jobs: Vec<&str> = names.filter(|name| name.starts_with("ai.")).collect();
     assert_eq!(of_jobs, ["ai.job_done"]);
+}
+
+#[tokio::test]
+async fn an_invoice_that_the_fleet_made_is_found_again_and_answers_a_question() {
+    let fleet = Fleet::new();
+    let ana = fleet.person("ana@example.com").await;
+    fleet.publish().await;
+    let mut collection = Vec::new();
+    for format in ["pdf", "docx"] {
+        let order = json!({"format": format, "template": "invoice", "data": invoice()["data"]});
+        let made = fleet.post("/v1/documents", Some(&ana), &order).await.json();
+        let link = made["download_url"].as_str().unwrap();
+        let file = fleet
+            .blobs
+            .follow(link, ports::clock::Clock::now(&*fleet.clock))
+            .unwrap()
+            .blob;
+        let new = json!({"name": format, "embedding": false});
+        let made = fleet
+            .post("/v1/ai/collections", Some(&ana), &new)
+            .await
+            .json();
+        let path = format!(
+            "/v1/ai/collections/{}/documents",
+            made["id"].as_str().unwrap()
+        );
+        let sent = json!({
+            "title": "Factura", "media_type": file.content_type, "file": BASE64.encode(&file.bytes),
+        });
+        let added = fleet.post(&path, Some(&ana), &sent).await;
+        assert_eq!(added.status.as_u16(), 202, "{}", added.json());
+        collection.push(made["id"].clone());
+    }
+    fleet.read_texts().await;
+    let events = fleet.publish().await;
+    let names = events.iter().map(|event| event.event.name());
+    let ready: Vec<&str> = names.filter(|name| name.starts_with("ai.")).collect();
+    assert_eq!(ready, ["ai.document_ready"; 2]);
+
+    for id in &collection {
+        let query = json!({"collection_ids": [id], "query": "consultoría técnica"});
+        let found = fleet.post("/v1/ai/search", Some(&ana), &query).await.json();
+        let words = found["items"][0]["text"].as_str().unwrap();
+        assert!(words.contains("Consultoría técnica"), "{found}");
+    }
+    let provider = models::testing::Provider::start();
+    fleet.name_models(&json!([{
+        "name": "small", "base_url": provider.base_url(), "model": "small",
+        "price": {"input_micros_per_million": 1_000_000, "output_micros_per_million": 1_000_000},
+    }]));
+    fleet.clock.advance(Duration::from_secs(5));
+    let said = json!({"answer": "Sí.", "citations": [{"passage": 1, "quote": "Factura"}]});
+    provider.says("small", &[(&said.to_string(), "stop")]);
+    let question =
+        json!({"collection_ids": collection, "question": "¿Es una factura?", "min_relevance": 0.1});
+    let answer = fleet.post("/v1/ai/ask", Some(&ana), &question).await.json();
+    assert_eq!(answer["answer"], "Sí.", "{answer}");
+    let cited = answer["citations"][0]["text"].as_str().unwrap();
+    assert_eq!(cited.to_lowercase(), "factura");
 }
 
 #[tokio::test]

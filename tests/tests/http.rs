@@ -869,3 +869,74 @@ async fn the_languages_of_texts_are_told_by_a_job() {
     let language = |n: usize| items["items"][n]["result"]["language"].clone();
     assert_eq!([language(0), language(1)], ["es", "en"], "{items}");
 }
+
+#[tokio::test]
+async fn documents_are_read_into_a_collection_searched_and_deleted_with_it() {
+    let cloud = Cloud::running();
+    let ana = cloud.person("manual").await;
+    let token = Some(ana.access.as_str());
+    let made = cloud
+        .post(
+            "/v1/ai/collections",
+            token,
+            &json!({"name": "Manual", "embedding": false}),
+        )
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    let collection = format!("/v1/ai/collections/{}", made.body["id"].as_str().unwrap());
+    let documents = format!("{collection}/documents");
+    let hours = "# Horarios\n\nEl horno abre a las **siete**.";
+    let new = json!({"title": "Horarios", "media_type": "text/markdown", "text": hours});
+
+    let added = cloud.post(&documents, token, &new).await;
+
+    assert_eq!(added.status, StatusCode::ACCEPTED, "{:?}", added.body);
+    let document = format!("{documents}/{}", added.body["id"].as_str().unwrap());
+    let ready = cloud.wait_for("document that can be found", async || {
+        let view = cloud.get(&document, token).await.body;
+        (view["status"] == "ready").then_some(view)
+    });
+    assert_eq!(ready.await["published"]["passages"], 1);
+    let again = cloud.post(&documents, token, &new).await;
+    assert_eq!(
+        (again.status, &again.body["id"]),
+        (StatusCode::OK, &added.body["id"])
+    );
+    let query = json!({"collection_ids": [made.body["id"]], "query": "¿a qué hora abre el horno?"});
+    let found = cloud.post("/v1/ai/search", token, &query).await;
+    assert_eq!(
+        found.body["items"][0]["text"],
+        "Horarios\n\nEl horno abre a las siete."
+    );
+    let question = json!({"collection_ids": [made.body["id"]], "question": "¿Cuál es la capital de Mongolia?"});
+    let answer = cloud.post("/v1/ai/ask", token, &question).await;
+    assert_eq!(
+        answer.body["reason"]["code"], "nothing_relevant",
+        "{:?}",
+        answer.body
+    );
+
+    let replace = cloud
+        .request(Method::PUT, &document)
+        .bearer_auth(&ana.access);
+    let longer = json!({"title": "Horarios", "media_type": "text/plain", "text": "El horno abre a las ocho."});
+    let replaced = cloud.send(replace.json(&longer)).await;
+    assert_eq!(replaced.status, StatusCode::ACCEPTED, "{:?}", replaced.body);
+    let text = format!("{document}/text");
+    cloud
+        .wait_for("new text", async || {
+            let view = cloud.get(&text, token).await.body;
+            (view["text"] == "El horno abre a las ocho.").then_some(())
+        })
+        .await;
+    for path in [&document, &collection] {
+        let delete = cloud.request(Method::DELETE, path).bearer_auth(&ana.access);
+        assert_eq!(
+            cloud.send(delete).await.status,
+            StatusCode::NO_CONTENT,
+            "{path}"
+        );
+    }
+    let gone = cloud.post("/v1/ai/search", token, &query).await;
+    assert_eq!(gone.refusal(), (404, "not_found"));
+}

@@ -1,4 +1,8 @@
-//! `/v1/ai/jobs`.
+//! `/v1/ai/jobs`, and below it `/v1/ai/collections`, `/v1/ai/search` and `/v1/ai/ask`.
+
+mod bodies;
+mod collections;
+mod questions;
 
 use std::sync::Arc;
 
@@ -19,7 +23,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::collection::MOST_OCTETS;
 use crate::job::{Outcome, Record, Status, Wish};
+use crate::search::Search;
 use crate::task::{Options, Task};
 use crate::{Ai, AiError};
 
@@ -28,6 +34,7 @@ use crate::{Ai, AiError};
 struct Desk {
     ai: Arc<Ai>,
     jobs: Arc<dyn Queue>,
+    search: Arc<Search>,
 }
 
 impl FromRef<Desk> for Arc<Ai> {
@@ -36,14 +43,23 @@ impl FromRef<Desk> for Arc<Ai> {
     }
 }
 
+impl FromRef<Desk> for Arc<Search> {
+    fn from_ref(desk: &Desk) -> Self {
+        desk.search.clone()
+    }
+}
+
 /// The routes over these use cases. Orders go to `jobs`.
-pub fn routes(ai: Arc<Ai>, jobs: Arc<dyn Queue>) -> OpenApiRouter {
+pub fn routes(search: Arc<Search>, jobs: Arc<dyn Queue>) -> OpenApiRouter {
+    let ai = search.ai.clone();
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(read))
         .routes(routes!(items))
         .routes(routes!(cancel))
-        .with_state(Desk { ai, jobs })
+        .merge(collections::routes())
+        .merge(questions::routes())
+        .with_state(Desk { ai, jobs, search })
 }
 
 /// The job is over and cannot be asked for this any more.
@@ -56,6 +72,31 @@ pub static NOT_NOW: Code = Code {
     ),
 };
 
+/// There are as many of these as there may be.
+pub static LIMIT_REACHED: Code = Code {
+    code: "limit_reached",
+    status: 409,
+    title: Text::fixed("Se ha alcanzado un límite", "A limit is reached"),
+};
+
+/// The collection has this content already, as another document.
+pub static DUPLICATE_DOCUMENT: Code = Code {
+    code: "duplicate_document",
+    status: 409,
+    title: Text::fixed(
+        "La colección ya tiene este contenido",
+        "The collection has this content already",
+    ),
+};
+
+/// The collection has no room for a text.
+pub(crate) fn full() -> Problem {
+    Problem::new(&LIMIT_REACHED).detail(Text::with(
+        format!("Los textos de una colección pueden ocupar {MOST_OCTETS} octetos"),
+        format!("The texts of a collection may have {MOST_OCTETS} octets"),
+    ))
+}
+
 impl From<AiError> for Problem {
     fn from(error: AiError) -> Self {
         match error {
@@ -65,6 +106,12 @@ impl From<AiError> for Problem {
                 Status::Failed => Text::fixed("Ha fallado", "It has failed"),
                 _ => Text::fixed("Ya está terminado", "It is finished"),
             }),
+            AiError::LimitReached(detail) => Self::new(&LIMIT_REACHED).detail(detail),
+            AiError::Duplicate(id) => Self::new(&DUPLICATE_DOCUMENT).detail(Text::with(
+                format!("El documento {id} de esta colección tiene este contenido"),
+                format!("The document {id} of this collection has this content"),
+            )),
+            AiError::Failed(failure) => failure.into(),
             AiError::Port(error) | AiError::Write(WriteError::Port(error)) => error.into(),
             AiError::Busy | AiError::AtWork => Self::new(&problem::UNAVAILABLE).retry_after(1),
             AiError::Write(error) => {

@@ -30,6 +30,7 @@ use ports::channels::{Channel, Channels, Frame};
 use ports::queue::Queue;
 use ports::table::{If, Item, Write, WriteError};
 use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::{Builder, Uuid};
 
@@ -37,7 +38,7 @@ use crate::job::{
     Held, Input, Lease, Order, Outcome, Record, Status, TRIES, input_key, outcome_key,
 };
 use crate::task::{self, MODEL, OFFLINE, Task};
-use crate::{Ai, AiError};
+use crate::{Ai, AiError, collection, document};
 
 /// The longest that one text may take.
 const LONGEST: SignedDuration = SignedDuration::from_secs(60);
@@ -51,7 +52,19 @@ const ENOUGH: SignedDuration = SignedDuration::from_secs(200);
 /// How often a message is tried before it goes back to the queue, which hides it for minutes.
 const ATTEMPTS: u32 = 3;
 
-/// Does the jobs.
+/// What an order asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Work {
+    /// A job over texts.
+    Job(Order),
+    /// A document is to be read into its collection.
+    Document(document::Order),
+    /// What lay under a collection is to be deleted.
+    Collection(collection::Order),
+}
+
+/// Does the jobs, and reads documents ([`crate::ingest`]).
 pub struct Worker {
     /// The use cases.
     pub ai: Arc<Ai>,
@@ -70,13 +83,13 @@ struct Answer {
 }
 
 impl Worker {
-    /// Does a job, however often it is delivered. A message that is no order is dropped: no delivery would
-    /// make it one.
+    /// Does what an order asks for, however often it is delivered. A message that is no order is dropped: no
+    /// delivery would make it one.
     ///
     /// # Errors
     /// It was not done, and is to come again.
     pub async fn on(&self, body: &str) -> Result<(), AiError> {
-        let Ok(order) = serde_json::from_str::<Order>(body) else {
+        let Ok(order) = serde_json::from_str::<Work>(body) else {
             tracing::error!("a message that is no order was dropped");
             return Ok(());
         };
@@ -84,7 +97,7 @@ impl Worker {
         let begun = self.ai.clock.now();
         let mut pause = Duration::from_millis(100);
         for _ in 1..ATTEMPTS {
-            match self.obey(order, holder, begun).await {
+            match self.does(order, holder, begun).await {
                 Err(error) if error.may_pass() => {
                     tracing::warn!(%error, "a message is tried again");
                 }
@@ -93,7 +106,25 @@ impl Worker {
             self.ai.clock.sleep(pause).await;
             pause *= 4;
         }
-        self.obey(order, holder, begun).await
+        self.does(order, holder, begun).await
+    }
+
+    async fn does(&self, work: Work, holder: Uuid, begun: Timestamp) -> Result<(), AiError> {
+        match work {
+            Work::Job(order) => self.obey(order, holder, begun).await,
+            Work::Document(order) => self.ingest(order, holder, begun).await,
+            Work::Collection(order) => self.purge(order, begun).await,
+        }
+    }
+
+    /// Deletes what lay under a deleted collection.
+    async fn purge(&self, order: collection::Order, begun: Timestamp) -> Result<(), AiError> {
+        while self.ai.purge(order).await? {
+            if self.ai.clock.now().duration_since(begun) >= ENOUGH {
+                return Ok(self.jobs.send(vec![order.message()]).await?);
+            }
+        }
+        Ok(())
     }
 
     async fn obey(&self, order: Order, holder: Uuid, begun: Timestamp) -> Result<(), AiError> {
@@ -340,7 +371,7 @@ impl Worker {
         Err(lost.unwrap_or(AiError::Busy))
     }
 
-    async fn tell(
+    pub(crate) async fn tell(
         &self,
         org: Id<Organisation>,
         frame: Frame,
@@ -415,7 +446,7 @@ fn call_of(job: Id<JobKind>, index: u32) -> Uuid {
     Builder::from_custom_bytes(octets).into_uuid()
 }
 
-fn event_of(notice: &Notice) -> Event {
+pub(crate) fn event_of(notice: &Notice) -> Event {
     let scope = notice.scope.to_string();
     match notice.level {
         Level::Near => Event::BudgetLow { scope },

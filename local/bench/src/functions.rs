@@ -66,6 +66,7 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 17] = [
     (
         "documents-worker",
         &[
+            ("CONTENT_TABLE", "bench"),
             ("DOCUMENTS_TABLE", "bench"),
             ("DOCUMENTS_BUCKET", "bench"),
             ("DOCUMENT_JOBS_URL", "http://127.0.0.1:9/jobs"),
@@ -79,6 +80,8 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 17] = [
         &[
             ("AI_TABLE", "bench"),
             ("AI_JOBS_URL", "http://127.0.0.1:9/jobs"),
+            ("CONTENT_TABLE", "bench"),
+            ("MODELS_SECRET_ID", "bench"),
             ("REQUESTS_TABLE", "bench"),
         ],
     ),
@@ -105,6 +108,8 @@ const FUNCTIONS: [(&str, &[(&str, &str)]); 17] = [
     (
         "content-worker",
         &[
+            ("CONTENT_JOBS_URL", "http://127.0.0.1:9/jobs"),
+            ("DOCUMENTS_TABLE", "bench"),
             ("CONTENT_TABLE", "bench"),
             ("MODELS_SECRET_ID", "bench"),
             ("CHANNELS_TABLE", "bench"),

@@ -1,4 +1,4 @@
-//! Reads the texts of jobs.
+//! Reads the texts of jobs, and documents into their collections.
 
 use std::sync::Arc;
 

@@ -3,11 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod collections;
+mod files;
+mod ingestion;
+mod questions;
 mod requests;
 mod work;
 
 use std::sync::Arc;
 
+use ai::search::{Search, Shelves};
 use ai::worker::Worker;
 use ai::{Ai, api};
 use domain::Caller;
@@ -52,15 +57,17 @@ impl World {
         let (table, secrets) = (MemoryTable::shared(), MemorySecrets::shared());
         let (jobs, channels) = (MemoryQueue::shared(), MemoryChannels::shared());
         secrets.set(SECRET, "[]");
-        let gateway = Gateway::new(
-            Parts {
+        let books = MemoryTable::shared();
+        let targets = || {
+            let parts = Parts {
                 client: runtime::outbound::client().unwrap(),
-                table: MemoryTable::shared(),
+                table: books.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),
-            },
-            Vec::new(),
-        );
+            };
+            let gateway = Gateway::new(parts, Vec::new());
+            Targets::new(secrets.clone(), SECRET, clock.clone(), gateway)
+        };
         let ai = Arc::new(Ai {
             table: table.clone(),
             clock: clock.clone(),
@@ -69,13 +76,18 @@ impl World {
         let platform = Platform {
             requests: MemoryTable::shared(),
             clock: clock.clone(),
-            ids,
+            ids: ids.clone(),
         };
+        let search = Arc::new(Search {
+            ai: ai.clone(),
+            targets: targets(),
+            shelves: Shelves::default(),
+        });
         Self {
-            api: Api::new(api::routes(ai.clone(), jobs.clone()), platform).unwrap(),
+            api: Api::new(api::routes(search, jobs.clone()), platform).unwrap(),
             worker: Worker {
                 ai,
-                targets: Targets::new(secrets.clone(), SECRET, clock.clone(), gateway),
+                targets: targets(),
                 jobs: jobs.clone(),
                 channels: channels.clone(),
             },
@@ -142,6 +154,45 @@ impl World {
         page["items"].as_array().unwrap().clone()
     }
 
+    /// Gives the organisation so much to spend.
+    async fn set_budget(&self, micros: i64) {
+        let ledger = self.worker.targets.books().ledger();
+        let org = owner().organisation;
+        let scope = models::Scope::Organisation;
+        let set = ledger.set(org, &scope, micros, models::Period::Month, None);
+        set.await.unwrap();
+    }
+
+    /// Makes a collection and gives its path.
+    async fn collection(&self) -> String {
+        let made = self
+            .post("/v1/ai/collections", &json!({"name": "Manual"}))
+            .await;
+        assert_eq!(made.status, 201, "{}", made.json());
+        format!("/v1/ai/collections/{}", made.json()["id"].as_str().unwrap())
+    }
+
+    /// Adds a plain text and gives the path of its document.
+    async fn add(&self, collection: &str, title: &str, text: &str) -> String {
+        let body = json!({"title": title, "media_type": "text/plain", "text": text});
+        self.send_document(collection, &body).await
+    }
+
+    async fn send_document(&self, collection: &str, body: &Value) -> String {
+        let added = self.post(&format!("{collection}/documents"), body).await;
+        assert_eq!(added.status, 202, "{}", added.json());
+        let id = added.json()["id"].as_str().unwrap().to_owned();
+        format!("{collection}/documents/{id}")
+    }
+
+    /// What is found in a collection.
+    async fn search(&self, collection: &str, query: &str) -> Value {
+        let body = json!({"collection_ids": [id_of(collection)], "query": query});
+        let found = self.post("/v1/ai/search", &body).await;
+        assert_eq!(found.status, 200, "{}", found.json());
+        found.json()
+    }
+
     /// Delivers every order that waits, once, and says how many were not done.
     async fn work(&self) -> usize {
         let mut undone = 0;
@@ -149,6 +200,12 @@ impl World {
             undone += usize::from(self.worker.on(&message.body).await.is_err());
         }
         undone
+    }
+
+    /// What was told of a document on the channel that it named.
+    fn told_of(&self, queued: &Value) -> Vec<Frame> {
+        let channel = queued["channel"].as_str().unwrap();
+        self.told(&channel.replace(':', "/"))
     }
 
     fn told(&self, path: &str) -> Vec<Frame> {
@@ -182,6 +239,11 @@ fn caller(organisation: u32, role: &str) -> Caller {
         domain::PlatformRole::User,
         Some(serde_json::from_value(json!(role)).unwrap()),
     )
+}
+
+/// The id at the end of a path.
+fn id_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap()
 }
 
 fn owner() -> Caller {
