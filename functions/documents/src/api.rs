@@ -500,6 +500,7 @@ fn typeset_problem(error: TypesetError) -> Problem {
             Problem::new(&problem::UNAVAILABLE).retry_after(1)
         }
         TypesetError::Refused { .. }
+        | TypesetError::Unfillable { .. }
         | TypesetError::BadSchema { .. }
         | TypesetError::Protected { .. }
         | TypesetError::Unreadable { .. }

@@ -158,7 +158,7 @@ pub fn thousandths(quantity: &Value) -> Option<i64> {
 }
 
 /// ISO 4217: almost every currency has two decimals; of those that the schema names, these have none.
-fn currency_places(code: &str) -> u32 {
+pub(crate) fn currency_places(code: &str) -> u32 {
     match code {
         "CLP" | "JPY" => 0,
         _ => 2,

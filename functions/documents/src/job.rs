@@ -58,6 +58,8 @@ pub enum Source {
     BuiltIn(Template),
     /// A template of an organisation, which may be hostile.
     Own(OwnSource),
+    /// A Word file of an organisation, which may be hostile.
+    Docx(DocxSource),
 }
 
 /// A template that came from outside.
@@ -69,6 +71,15 @@ pub struct OwnSource {
     pub schema: Value,
     /// The title of a document that sets none.
     pub title: String,
+}
+
+/// A Word file that came from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DocxSource {
+    /// The file in base64; empty where only a verdict is asked for.
+    pub file: String,
+    /// JSON Schema of its data.
+    pub schema: Value,
 }
 
 /// What a job makes.
@@ -153,6 +164,12 @@ pub enum TypesetError {
         message: String,
         /// Where in the template, if that is known.
         place: Option<Place>,
+    },
+    /// A Word file is not accepted, or does not become a document with the data.
+    #[error("Word file refused: {}", .detail.en)]
+    Unfillable {
+        /// What is wrong; it may quote the template's placeholders, and never the data.
+        detail: Words,
     },
     /// The template's schema is no JSON Schema 2020-12.
     #[error("bad schema at {pointer}")]

@@ -4,6 +4,7 @@
 //! inside a process, and a hostile document can abort the one that it runs in.
 
 mod child;
+mod fill;
 mod fonts;
 mod glyphs;
 mod library;
@@ -56,8 +57,10 @@ const DOTS: f64 = 2.0;
 /// # Errors
 /// Everything of [`TypesetError`] but a time-out, an abort and a crash, which only the parent can see.
 pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
-    if let Source::Own(source) = &job.source {
-        verdict(source, job)?;
+    match &job.source {
+        Source::Own(source) => verdict(&source.schema, job)?,
+        Source::Docx(source) => verdict(&source.schema, job)?,
+        Source::BuiltIn(_) => {}
     }
     if job.output == Output::Verdict {
         return Ok(Typeset {
@@ -70,6 +73,9 @@ pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
     {
         return written(*template, format, job);
     }
+    if let (Source::Docx(source), Output::File(Format::Docx)) = (&job.source, job.output) {
+        return bounded(fill::fill(source, job)?, None, job);
+    }
     glyphs::check(&job.data)?;
     let made = compile(job);
     // The engine remembers what it worked out; without this the process grows with every document. What
@@ -80,8 +86,8 @@ pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
 }
 
 /// Whether the data fits the schema of the template that came with it.
-fn verdict(source: &OwnSource, job: &Job) -> Result<(), TypesetError> {
-    let validator = schema::of_tenant(&source.schema).map_err(|fault| TypesetError::BadSchema {
+fn verdict(of: &Value, job: &Job) -> Result<(), TypesetError> {
+    let validator = schema::of_tenant(of).map_err(|fault| TypesetError::BadSchema {
         pointer: fault.pointer,
         detail: (&fault.detail).into(),
     })?;

@@ -3,7 +3,7 @@
 
 mod docx;
 mod html;
-mod markup;
+pub mod markup;
 mod xlsx;
 
 use crate::flow::Flow;

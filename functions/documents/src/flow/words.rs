@@ -83,6 +83,29 @@ pub fn quantity(thousandths: i64, language: Locale) -> String {
     format!("{sign}{}", trimmed(thousandths.unsigned_abs(), 3, language))
 }
 
+/// A number as JSON writes it, grouped by thousands and with the language's mark; nothing if it is too large or
+/// too small to be written without a power of ten.
+pub fn decimal(plain: &str, language: Locale) -> Option<String> {
+    let (sign, digits) = match plain.strip_prefix('-') {
+        Some(digits) => ("\u{2212}", digits),
+        None => ("", plain),
+    };
+    let (whole, decimals) = match digits.split_once('.') {
+        Some((whole, decimals)) => (whole, Some(decimals)),
+        None => (digits, None),
+    };
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !all_digits(whole) || !decimals.is_none_or(all_digits) {
+        return None;
+    }
+    let mut shown = format!("{sign}{}", grouped(whole, language));
+    if let Some(decimals) = decimals {
+        shown.push(mark(language));
+        shown.push_str(decimals);
+    }
+    Some(shown)
+}
+
 fn trimmed(value: u64, places: u32, language: Locale) -> String {
     let shown = fixed(value, places, language);
     let mark = mark(language);
@@ -105,23 +128,28 @@ const fn mark(language: Locale) -> char {
 /// An integer with implied decimals, grouped by thousands.
 fn fixed(value: u64, places: u32, language: Locale) -> String {
     let scale = 10_u64.pow(places);
-    let whole = (value / scale).to_string();
-    let group = match language {
-        Locale::Es => '.',
-        Locale::En => ',',
-    };
-    let mut shown = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            shown.push(group);
-        }
-        shown.push(digit);
-    }
+    let mut shown = grouped(&(value / scale).to_string(), language);
     if places > 0 {
         let decimals = value % scale;
         let width = usize::try_from(places).unwrap_or(0);
         shown.push(mark(language));
         shown.push_str(&format!("{decimals:0width$}"));
+    }
+    shown
+}
+
+/// Digits in groups of three.
+fn grouped(digits: &str, language: Locale) -> String {
+    let group = match language {
+        Locale::Es => '.',
+        Locale::En => ',',
+    };
+    let mut shown = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            shown.push(group);
+        }
+        shown.push(digit);
     }
     shown
 }
@@ -148,5 +176,8 @@ mod tests {
         assert_eq!(quantity(12_500, Es), "12,5");
         assert_eq!(quantity(1_000_000_000, En), "1,000,000");
         assert_eq!(quantity(1, En), "0.001");
+        assert_eq!(decimal("1234567.5", Es), Some("1.234.567,5".to_owned()));
+        assert_eq!(decimal("-12", En), Some("\u{2212}12".to_owned()));
+        assert_eq!(decimal("1e30", En), None);
     }
 }

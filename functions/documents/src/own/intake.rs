@@ -161,6 +161,7 @@ fn refused(error: TypesetError, sample: &str) -> DocumentsError {
             Refusal::Source,
             fault("/source", source_detail(&message, place)),
         ),
+        TypesetError::Unfillable { detail } => (Refusal::Source, fault("/source", detail.into())),
         TypesetError::TooManyPages { pages, limit } => (
             Refusal::Source,
             fault(

@@ -35,7 +35,7 @@ fn walk(frame: &Frame) -> Result<(), TypesetError> {
 }
 
 /// Readers skip white space and control characters before a scheme, so whatever has some is refused.
-fn is_allowed(url: &str) -> bool {
+pub(super) fn is_allowed(url: &str) -> bool {
     let lower = url.to_ascii_lowercase();
     ALLOWED.iter().any(|scheme| lower.starts_with(scheme)) && !url.chars().any(char::is_control)
 }

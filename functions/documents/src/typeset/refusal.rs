@@ -17,7 +17,7 @@ const ELIDED: &str = "…";
 /// The first error, which is most often the cause of the others.
 pub fn of(world: &JobWorld, job: &Job, diagnostics: &[SourceDiagnostic]) -> TypesetError {
     let source = match &job.source {
-        Source::BuiltIn(_) => "",
+        Source::BuiltIn(_) | Source::Docx(_) => "",
         Source::Own(own) => own.text.as_str(),
     };
     let first = diagnostics.first();

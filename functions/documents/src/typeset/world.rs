@@ -49,6 +49,12 @@ impl JobWorld {
                 main_file(&own.text),
                 Some(library::of_tenant(&job.data, &own.title)?),
             ),
+            Source::Docx(_) => {
+                return Err(TypesetError::Refused {
+                    message: "a Word file becomes no pages".to_owned(),
+                    place: None,
+                });
+            }
         };
         Ok(Self {
             main,
