@@ -414,9 +414,8 @@ impl From<DocumentsError> for Problem {
                 "/template",
                 Text::fixed("Esta plantilla no existe", "There is no such template"),
             ),
-            DocumentsError::UnsupportedFormat(format) => {
-                Self::new(&problem::VALIDATION_FAILED).field("/format", no_such_format(format))
-            }
+            DocumentsError::UnsupportedFormat(format) => Self::new(&problem::VALIDATION_FAILED)
+                .field("/format", no_such_format(format.name())),
             DocumentsError::Unfit(faults) => invalid(&problem::VALIDATION_FAILED, faults),
             DocumentsError::BadTemplate(refusal, faults) => invalid(code_of(&refusal), faults),
             DocumentsError::TooManyVersions => Self::new(&TOO_MANY_VERSIONS).detail(Text::with(
@@ -473,6 +472,9 @@ fn own_problem(error: TypesetError) -> Problem {
         }
         TypesetError::Refused { message, place } => Problem::new(&TEMPLATE_REFUSED)
             .field("/template", intake::source_detail(&message, place)),
+        TypesetError::Unfillable { detail } => {
+            Problem::new(&TEMPLATE_REFUSED).field("/template", Text::from(detail))
+        }
         other => typeset_problem(other),
     }
 }

@@ -48,9 +48,9 @@ struct NewBatch {
     /// The name of a built-in template, or the id of one of your own.
     #[schema(example = "invoice")]
     template: String,
-    /// The kind of file.
+    /// The kind of file; PDF if absent, or DOCX if the template is a Word file.
     #[serde(default)]
-    format: Format,
+    format: Option<Format>,
     /// The data of each document, 1 to 10 000; or `csv`, or `xlsx`.
     #[schema(value_type = Option<Vec<Object>>)]
     rows: Option<Vec<Value>>,
@@ -275,7 +275,7 @@ async fn create(
     Query(trial): Query<Trial>,
     Json(new): Json<NewBatch>,
 ) -> Result<Response, Problem> {
-    let layout = batches
+    let (layout, _) = batches
         .layout(caller.organisation, &new.template, new.format)
         .await?;
     let mut found = Found::over(new.common);

@@ -64,8 +64,8 @@ const LOST_AFTER: SignedDuration = SignedDuration::from_hours(6);
 pub struct NewDraft {
     /// The template as a request names it.
     pub template: String,
-    /// The kind of file.
-    pub format: Format,
+    /// The kind of file, if it is not the template's own.
+    pub format: Option<Format>,
     /// What the document is to say, in the words of whoever asks.
     pub brief: String,
     /// What is known of every document.
@@ -201,7 +201,7 @@ impl Drafts {
         new: NewDraft,
         trace: Option<String>,
     ) -> Result<DraftRecord, DraftError> {
-        let layout = self
+        let (layout, format) = self
             .batches
             .layout(owner.org, &new.template, new.format)
             .await?;
@@ -221,7 +221,7 @@ impl Drafts {
         let record = DraftRecord {
             id,
             template: pinned(&layout),
-            format: new.format,
+            format,
             recipients: recipients
                 .as_ref()
                 .map(|list| u32::try_from(list.len()).unwrap_or(u32::MAX)),
@@ -390,7 +390,7 @@ impl Drafts {
         let new = NewDocument {
             template: record.template.clone(),
             data,
-            format: record.format,
+            format: Some(record.format),
         };
         let id = Id::new(record.id.uuid());
         let made = self
@@ -409,7 +409,7 @@ impl Drafts {
     ) -> Result<Outcome, BatchError> {
         let new = NewBatch {
             template: record.template.clone(),
-            format: record.format,
+            format: Some(record.format),
             rows: rows(data, recipients)?,
         };
         let id = Id::new(record.id.uuid());

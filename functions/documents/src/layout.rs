@@ -7,10 +7,11 @@ use jiff::tz::Offset;
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
+use crate::DocumentsError;
 use crate::check::{self, Checked, Fault};
 use crate::format::Format;
-use crate::job::{Job, Limits, Output, OwnSource, Source};
-use crate::own::{self, OwnVersion};
+use crate::job::{DocxSource, Job, Limits, Output, OwnSource, Source};
+use crate::own::{self, Body, OwnVersion};
 use crate::template::Template;
 
 /// A template that a request named.
@@ -60,8 +61,20 @@ impl Layout {
     pub fn takes(&self, format: Format) -> bool {
         match self {
             Self::BuiltIn(_) => true,
-            // Its source is a layout, and a layout becomes pages.
-            Self::Own(_) => format == Format::Pdf,
+            Self::Own(version) => format == version.body.format(),
+        }
+    }
+
+    /// The kind of file to make: the one that is asked for, if any; else PDF, and DOCX of a Word file.
+    ///
+    /// # Errors
+    /// [`DocumentsError::UnsupportedFormat`] if it cannot become what is asked for.
+    pub fn format(&self, asked: Option<Format>) -> Result<Format, DocumentsError> {
+        match (asked, self) {
+            (Some(format), _) if self.takes(format) => Ok(format),
+            (Some(format), _) => Err(DocumentsError::UnsupportedFormat(format)),
+            (None, Self::BuiltIn(_)) => Ok(Format::default()),
+            (None, Self::Own(version)) => Ok(version.body.format()),
         }
     }
 
@@ -85,14 +98,7 @@ impl Layout {
     pub fn job(&self, checked: Checked, output: Output) -> Job {
         let (source, limits) = match self {
             Self::BuiltIn(template) => (Source::BuiltIn(*template), Limits::default()),
-            Self::Own(version) => (
-                Source::Own(OwnSource {
-                    text: version.source.clone(),
-                    schema: version.schema.clone(),
-                    title: version.name.clone(),
-                }),
-                own::LIMITS,
-            ),
+            Self::Own(version) => (source(version, output), own::LIMITS),
         };
         Job {
             ident: self.ident(&checked.data),
@@ -127,9 +133,28 @@ impl Layout {
     }
 }
 
+fn source(version: &OwnVersion, output: Output) -> Source {
+    let schema = version.schema.clone();
+    match &version.body {
+        Body::Typst(text) => Source::Own(OwnSource {
+            text: text.clone(),
+            schema,
+            title: version.name.clone(),
+        }),
+        // For a verdict the schema is enough, and a file is large.
+        Body::Docx(_) if output == Output::Verdict => Source::Docx(DocxSource {
+            file: String::new(),
+            schema,
+        }),
+        Body::Docx(word) => Source::Docx(DocxSource {
+            file: data_encoding::BASE64.encode(&word.file),
+            schema,
+        }),
+    }
+}
+
 /// What is said of a format that a template cannot become.
-pub fn no_such_format(format: Format) -> Text {
-    let name = format.name();
+pub fn no_such_format(name: &str) -> Text {
     Text::with(
         format!("Esta plantilla no se puede emitir como {name}"),
         format!("This template cannot be made as {name}"),

@@ -13,7 +13,8 @@
 //! | a version of it | `org_…` | `template-version#tpl_…#000001` |
 //! | an event of the outbox | `org_…` | `event#evt_…` |
 //!
-//! Files stand in the bucket under `org_…/doc_…` and the end of their kind. Every key begins with the organisation of the
+//! Files stand in the bucket under `org_…/doc_…` and the end of their kind, Word files that templates are made
+//! of under `org_…/tpl_…/` and their hash. Every key begins with the organisation of the
 //! caller, so another tenant's id names nothing.
 
 pub mod api;
@@ -113,9 +114,9 @@ pub struct NewDocument {
     /// What the template's schema describes.
     #[schema(value_type = Object)]
     pub data: Value,
-    /// The kind of file.
+    /// The kind of file; PDF if absent, or DOCX if the template is a Word file.
     #[serde(default)]
-    pub format: Format,
+    pub format: Option<Format>,
 }
 
 /// What is kept of a document beside its file.
@@ -220,7 +221,21 @@ impl Documents {
         trace: Option<String>,
     ) -> Result<DocumentRecord, DocumentsError> {
         let layout = self.layout(owner.org, &new.template).await?;
-        let record = self.make(owner, id, &layout, new.data, new.format).await?;
+        let format = layout.format(new.format)?;
+        self.create_with(owner, id, &layout, new.data, format, trace)
+            .await
+    }
+
+    async fn create_with(
+        &self,
+        owner: &Owner,
+        id: Id<Document>,
+        layout: &Layout,
+        data: Value,
+        format: Format,
+        trace: Option<String>,
+    ) -> Result<DocumentRecord, DocumentsError> {
+        let record = self.make(owner, id, layout, data, format).await?;
         self.keep(owner.org, record, trace).await
     }
 
@@ -276,6 +291,7 @@ impl Documents {
             (
                 Layout::Own(_),
                 error @ (TypesetError::Refused { .. }
+                | TypesetError::Unfillable { .. }
                 | TypesetError::TimedOut
                 | TypesetError::Aborted),
             ) => DocumentsError::OwnTemplate(error),

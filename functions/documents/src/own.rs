@@ -1,9 +1,18 @@
-//! Templates that an organisation owns: Typst sources with the schema of their data and samples of it.
+//! Templates that an organisation owns: Typst sources or Word files, with the schema of their data and samples
+//! of it.
 //!
 //! A version never changes. It stands in one row with its source, its schema and its samples, which are
 //! bounded so that they fit, so that a document costs two reads and a version is written in one
-//! transaction with the event that announces it. What two versions have in common is not shared: a
-//! template has few versions, and a row that depends on no other can be deleted without a thought.
+//! transaction with the event that announces it. A Word file does not fit into a row: it stands in the bucket,
+//! under `org_…/tpl_…/` and the hash of its content, before the row that names it is written. What else two
+//! versions have in common is not shared: a template has few versions, and a row that depends on no other can be
+//! deleted without a thought.
+//!
+//! # What a Word file says
+//!
+//! `{{ customer.name }}` prints a value, `{% for line in lines %} … {% endfor %}` repeats and
+//! `{% if … %} … {% elif … %} … {% else %} … {% endif %}` chooses what stands between: in one paragraph the text,
+//! in several the paragraphs, in the cells of a row the row. Such a template becomes DOCX and nothing else.
 //!
 //! # What a source can reach
 //!
@@ -15,6 +24,7 @@
 //! markup. A link may lead to `http`, `https`, `mailto` and `tel`, and nowhere else.
 
 pub mod intake;
+mod word;
 
 use domain::id::{Organisation, Template, User};
 use domain::{Event, Id};
@@ -25,11 +35,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::format::Format;
 use crate::job::Limits;
 use crate::{Documents, DocumentsError, Owner};
 
 use intake::Content;
 pub use intake::Refusal;
+pub use word::WordFile;
 
 /// A template has at most that many versions.
 pub const MOST_VERSIONS: usize = 200;
@@ -52,9 +64,14 @@ pub struct NewTemplate {
     /// JSON Schema 2020-12 of the data, without references to other documents; at most 64 KiB.
     #[schema(value_type = Object)]
     pub schema: Value,
-    /// Typst source of the layout, at most 128 KiB. The request's data is in `data`.
+    /// Typst source of the layout, at most 128 KiB. The request's data is in `data`. A template has either
+    /// this or `docx`.
+    #[serde(default)]
     #[schema(example = "= Delivery note #data.number")]
-    pub source: String,
+    pub source: Option<String>,
+    /// A Word file (.docx) in base64, at most 512 KiB of file, whose placeholders are filled.
+    #[serde(default)]
+    pub docx: Option<String>,
     /// Data that fits the schema, 1 to 4 pieces of at most 128 KiB together: each is made into a document
     /// before the template is accepted.
     #[schema(value_type = Vec<Object>, min_items = 1, max_items = 4)]
@@ -73,7 +90,11 @@ pub struct NewVersion {
     #[schema(value_type = Object)]
     pub schema: Value,
     /// As for a new template.
-    pub source: String,
+    #[serde(default)]
+    pub source: Option<String>,
+    /// As for a new template.
+    #[serde(default)]
+    pub docx: Option<String>,
     /// As for a new template.
     #[schema(value_type = Vec<Object>, min_items = 1, max_items = 4)]
     pub samples: Vec<Value>,
@@ -105,8 +126,11 @@ pub struct TemplateRecord {
 pub struct VersionSummary {
     /// Its number, from 1 on without gaps.
     pub version: u32,
-    /// SHA-256 of schema, source and samples in lower-case hexadecimal.
+    /// SHA-256 of schema, source or Word file, and samples, in lower-case hexadecimal.
     pub sha256: String,
+    /// SHA-256 of its Word file, if it is made of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docx: Option<String>,
     /// Who made it.
     #[schema(value_type = String)]
     pub created_by: Id<User>,
@@ -125,14 +149,44 @@ pub struct VersionRecord {
     pub number: u32,
     /// The JSON text of the schema.
     pub schema: String,
-    /// The Typst source.
+    /// The Typst source; empty if there is a Word file.
     pub source: String,
+    /// SHA-256 of the Word file, which stands in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docx: Option<String>,
     /// The JSON text of the samples, an array.
     pub samples: String,
     /// SHA-256 of the three.
     pub sha256: String,
     /// When it was made; the date of its documents if their data says none.
     pub created_at: Timestamp,
+}
+
+/// What lays a version out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Typst source.
+    Typst(String),
+    /// A Word file.
+    Docx(WordFile),
+}
+
+impl Body {
+    /// SHA-256 of its Word file, if it is one.
+    fn docx(&self) -> Option<String> {
+        match self {
+            Self::Typst(_) => None,
+            Self::Docx(word) => Some(word.sha256.clone()),
+        }
+    }
+
+    /// The only kind of file that it becomes: a layout becomes pages, a Word file stays one.
+    pub const fn format(&self) -> Format {
+        match self {
+            Self::Typst(_) => Format::Pdf,
+            Self::Docx(_) => Format::Docx,
+        }
+    }
 }
 
 /// A version, ready for data.
@@ -146,8 +200,8 @@ pub struct OwnVersion {
     pub number: u32,
     /// JSON Schema of the data.
     pub schema: Value,
-    /// The Typst source.
-    pub source: String,
+    /// The Typst source or the Word file.
+    pub body: Body,
     /// Data that fits.
     pub samples: Vec<Value>,
     /// SHA-256 of the three.
@@ -194,7 +248,7 @@ impl TemplateRecord {
 }
 
 impl VersionRecord {
-    fn open(self, name: &str) -> Result<OwnVersion, DocumentsError> {
+    fn open(self, name: &str, word: Option<WordFile>) -> Result<OwnVersion, DocumentsError> {
         let parsed = |text: &str| serde_json::from_str(text).ok();
         let (schema, samples) = parsed(&self.schema)
             .zip(parsed(&self.samples))
@@ -207,7 +261,10 @@ impl VersionRecord {
             name: name.to_owned(),
             number: self.number,
             schema,
-            source: self.source,
+            body: match word {
+                Some(word) => Body::Docx(word),
+                None => Body::Typst(self.source),
+            },
             samples,
             sha256: self.sha256,
             created_at: self.created_at,
@@ -231,10 +288,11 @@ impl Documents {
         let content = Content {
             name: new.name,
             schema: new.schema,
-            source: new.source,
+            body: intake::body(new.source, new.docx)?,
             samples: new.samples,
         };
         let sha256 = self.admit(id, &content).await?;
+        self.keep_word(owner.org, id, &content.body).await?;
         let now = self.clock.now();
         let record = TemplateRecord {
             id,
@@ -242,6 +300,7 @@ impl Documents {
             versions: vec![VersionSummary {
                 version: 1,
                 sha256: sha256.clone(),
+                docx: content.body.docx(),
                 created_by: owner.user,
                 created_at: now,
             }],
@@ -288,7 +347,7 @@ impl Documents {
         let content = Content {
             name: new.name.unwrap_or_else(|| record.name.clone()),
             schema: new.schema,
-            source: new.source,
+            body: intake::body(new.source, new.docx)?,
             samples: new.samples,
         };
         let known = |record: &TemplateRecord, sha256: &str| {
@@ -304,6 +363,7 @@ impl Documents {
             return Err(DocumentsError::TooManyVersions);
         }
         let sha256 = self.admit(id, &content).await?;
+        self.keep_word(owner.org, id, &content.body).await?;
         let now = self.clock.now();
         let version = record.newest() + 1;
         record.name.clone_from(&content.name);
@@ -311,6 +371,7 @@ impl Documents {
         record.versions.push(VersionSummary {
             version,
             sha256: sha256.clone(),
+            docx: content.body.docx(),
             created_by: owner.user,
             created_at: now,
         });
@@ -326,10 +387,15 @@ impl Documents {
         ];
         match self.table.write(parts).await {
             Ok(()) => Ok(version),
-            Err(error) => match self.find_template(owner.org, id).await? {
-                Some((record, _)) => known(&record, &sha256).ok_or(error.into()),
-                None => Err(error.into()),
-            },
+            Err(error) => {
+                if let Some((record, _)) = self.find_template(owner.org, id).await? {
+                    return known(&record, &sha256).ok_or(error.into());
+                }
+                // Deleted in the meantime, and nothing would lead to its file any more.
+                self.forget_words(owner.org, id, content.body.docx().iter())
+                    .await?;
+                Err(error.into())
+            }
         }
     }
 
@@ -402,7 +468,12 @@ impl Documents {
             .get(&version_key(org, id, number))
             .await?
             .ok_or(DocumentsError::UnknownTemplate)?;
-        row.parse::<VersionRecord>()?.open(&record.name)
+        let version: VersionRecord = row.parse()?;
+        let word = match &version.docx {
+            Some(sha256) => Some(self.word(org, id, sha256).await?),
+            None => None,
+        };
+        version.open(&record.name, word)
     }
 
     /// Gives a template another name.
@@ -487,7 +558,7 @@ impl Documents {
     }
 
     /// Deletes a template with all its versions; documents that were made with it stay. The versions go
-    /// first: if a step fails, a repeat finds the template and goes on.
+    /// first, then their Word files: if a step fails, a repeat finds the template and goes on.
     ///
     /// # Errors
     /// [`DocumentsError::NotFound`], or a failure.
@@ -506,6 +577,8 @@ impl Documents {
                 .collect();
             self.table.write(parts).await?;
         }
+        let words = record.versions.iter().filter_map(|one| one.docx.as_ref());
+        self.forget_words(org, id, words).await?;
         let event = self.event(org, Event::TemplateDeleted { template: id }, trace);
         let parts = vec![
             Write::Delete(row.key.clone(), If::VersionIs(row.version)),
@@ -548,7 +621,11 @@ fn version_row(
         template: id,
         number,
         schema: content.schema.to_string(),
-        source: content.source.clone(),
+        source: match &content.body {
+            Body::Typst(source) => source.clone(),
+            Body::Docx(_) => String::new(),
+        },
+        docx: content.body.docx(),
         samples: Value::from(content.samples.clone()).to_string(),
         sha256,
         created_at: now,
@@ -557,6 +634,9 @@ fn version_row(
 }
 
 fn hash(parts: &[&str]) -> String {
-    let text = parts.join("\n");
-    data_encoding::HEXLOWER.encode(digest(&SHA256, text.as_bytes()).as_ref())
+    hex(parts.join("\n").as_bytes())
+}
+
+fn hex(octets: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(digest(&SHA256, octets).as_ref())
 }

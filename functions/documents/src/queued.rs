@@ -61,10 +61,13 @@ impl Documents {
         new: NewDocument,
         trace: Option<String>,
     ) -> Result<Found, DocumentsError> {
-        let at_once = self.create(owner, id, new.clone(), trace.clone());
+        let layout = self.layout(owner.org, &new.template).await?;
+        let format = layout.format(new.format)?;
+        let data = new.data.clone();
+        let at_once = self.create_with(owner, id, &layout, data, format, trace.clone());
         match tokio::time::timeout(self.patience, at_once).await {
             Ok(made) => Ok(Found::Ready(Box::new(made?))),
-            Err(_) => self.queue(owner, id, new, trace).await,
+            Err(_) => self.queue(owner, id, new, format, trace).await,
         }
     }
 
@@ -73,6 +76,7 @@ impl Documents {
         owner: &Owner,
         id: Id<Document>,
         new: NewDocument,
+        format: Format,
         trace: Option<String>,
     ) -> Result<Found, DocumentsError> {
         let file = Blob {
@@ -83,7 +87,7 @@ impl Documents {
         let queued = QueuedDocument {
             id,
             template: new.template,
-            format: new.format,
+            format,
             created_by: owner.user,
             created_at: self.clock.now(),
             error: None,

@@ -44,9 +44,9 @@ struct NewDraft {
     /// What the document is to say, in your own words; 8 KiB at the most.
     #[schema(example = "Tell them that the office moves to the second floor on 7 January.")]
     brief: String,
-    /// The kind of file.
+    /// The kind of file; PDF if absent, or DOCX if the template is a Word file.
     #[serde(default)]
-    format: Format,
+    format: Option<Format>,
     /// What is known: it is laid over what the model writes, object by object, and the model is not asked for
     /// it. 16 KiB at the most.
     #[serde(default)]

@@ -1,13 +1,16 @@
 //! The routes of templates: those that every organisation has, and its own.
 
+mod trial;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::AppendHeaders;
+use domain::Id;
 use domain::id::{self, Organisation};
-use domain::{Id, Text};
 use jiff::Timestamp;
+use ports::blobs::Link;
 use ports::table::{Cursor, Key};
 use runtime::etag::{IfMatch, etag};
 use runtime::page::{self, Listed, PageParams};
@@ -19,11 +22,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::check::Fault;
-use crate::format::Format;
-use crate::job::Output;
 use crate::layout::Layout;
-use crate::own::{Alias, NewTemplate, NewVersion, TemplateRecord, VersionSummary};
+use crate::own::{
+    Alias, Body, NewTemplate, NewVersion, OwnVersion, TemplateRecord, VersionSummary,
+};
 use crate::template::Template;
 use crate::{Documents, DocumentsError, Owner};
 
@@ -34,8 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Documents>> {
         .routes(routes!(get, rename, delete))
         .routes(routes!(add_version))
         .routes(routes!(get_version))
-        .routes(routes!(validate))
-        .routes(routes!(preview))
+        .merge(trial::routes())
         .routes(routes!(point))
 }
 
@@ -86,16 +87,31 @@ pub struct VersionView {
     /// JSON Schema 2020-12 of `data`.
     #[schema(value_type = Object)]
     pub schema: Value,
-    /// Typst source.
-    pub source: String,
+    /// Typst source, if it is made of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The Word file, if it is made of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docx: Option<WordFileView>,
     /// Data that it accepts.
     #[schema(value_type = Vec<Object>)]
     pub samples: Vec<Value>,
-    /// SHA-256 of schema, source and samples in lower-case hexadecimal.
+    /// SHA-256 of schema, source or Word file, and samples, in lower-case hexadecimal.
     pub sha256: String,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// The Word file of a version.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WordFileView {
+    /// Octets.
+    pub bytes: usize,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Where it is, for anybody who has this link, for 15 minutes.
+    pub download_url: String,
 }
 
 /// A template was taken on, or has one more version.
@@ -134,83 +150,6 @@ pub struct Aliases {
     pub live: Option<u32>,
     /// What is being worked on.
     pub draft: u32,
-}
-
-/// Data to be tried.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Trial {
-    /// What a document would be made from.
-    #[schema(value_type = Object)]
-    pub data: Value,
-}
-
-/// What came of a trial.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Verdict {
-    /// Whether a document could be asked for with this data.
-    pub valid: bool,
-    /// Every place that is wrong.
-    pub errors: Vec<Mistake>,
-}
-
-/// One place that is wrong.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Mistake {
-    /// JSON Pointer into the request's body.
-    #[schema(example = "/data/lines/0/quantity")]
-    pub pointer: String,
-    /// What is wrong there.
-    pub detail: String,
-}
-
-/// What a look at a document is to show.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewPreview {
-    /// The data; without it, a sample's.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub data: Option<Value>,
-    /// Which sample, from 0 on; the first if neither it nor data is given.
-    #[serde(default)]
-    pub sample: Option<usize>,
-    /// The kind of file.
-    #[serde(default)]
-    pub format: PreviewFormat,
-    /// Which page a picture shows, from 1 on; beyond the last, the last.
-    #[serde(default)]
-    #[schema(minimum = 1, default = 1)]
-    pub page: Option<u32>,
-}
-
-/// A kind of file to look at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PreviewFormat {
-    /// The whole document.
-    #[default]
-    Pdf,
-    /// A picture of one page.
-    Png,
-}
-
-/// A look at a document; nothing of it is kept but a file for a day.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct PreviewView {
-    /// The kind of file.
-    pub format: PreviewFormat,
-    /// Pages of the document.
-    pub pages: Option<u32>,
-    /// Octets of the file.
-    pub bytes: usize,
-    /// SHA-256 of the file in lower-case hexadecimal.
-    pub sha256: String,
-    /// Where the file is, for anybody who has this link.
-    pub download_url: String,
-    /// From then on the link leads nowhere.
-    #[schema(value_type = String, format = DateTime)]
-    pub expires_at: Timestamp,
 }
 
 impl TemplateSummary {
@@ -316,16 +255,25 @@ fn listed(
     })
 }
 
-/// Takes on a template of the organisation's own.
+/// Takes on a template of the organisation's own: Typst source, or a Word file with placeholders.
 ///
 /// The source is Typst. It finds what a document is made from in the dictionary `data` (also as
 /// `sys.inputs.data` and `json("/data.json")`); texts of it are never markup. It may import
 /// `/frame.typ` and `/locale.typ`, the page, the dates and the amounts of the built-in templates, and reaches
 /// no other file, no package, no network, no plug-in, no `eval` and no clock.
 ///
-/// Each sample has to fit the schema and to become a PDF/A-2b and PDF/UA-1 document within the limits before
-/// the template is taken on: 4 seconds, 1 GiB, 200 pages, 10 MiB. What is wrong is named: `/schema/…`,
-/// `/samples/0/…`, or `/source` with line and column.
+/// A Word file is filled and becomes DOCX. `{{ customer.name }}` prints a value as text;
+/// `{% for line in lines %}` … `{% endfor %}` and `{% if paid %}` … `{% elif … %}` … `{% else %}` … `{% endif %}` repeat and
+/// choose what stands between them: in one paragraph the text, in several the whole paragraphs, in the cells of
+/// a row the row. Body, headers, footers and notes are filled. Filters print in the language that `data.locale`
+/// names, `es` or `en`: `date`, `money("EUR")` of minor units, `percent` of basis points, `number(2)`; others are
+/// `upper`, `lower`, `title`, `trim`, `default(…)`, `first`, `last`, `length`, `join(…)`, `sort`, `sum`. A field that the data
+/// does not have is an error; `is defined` asks for it. Macros, embedded files, remote parts and fields that reach
+/// outside the document are refused.
+///
+/// Each sample has to fit the schema and to become a document within the limits before the template is taken
+/// on: 4 seconds, 1 GiB, 200 pages, 10 MiB; a PDF has to keep to PDF/A-2b and PDF/UA-1. What is wrong is named:
+/// `/schema/…`, `/samples/0/…`, `/source` with line and column, or `/docx` with the placeholder.
 #[utoipa::path(
     post, path = "/v1/document-templates", tag = "documents",
     request_body = NewTemplate,
@@ -494,123 +442,36 @@ async fn get_version(
     match found(&documents, caller.organisation, &id, Some(&version)).await? {
         // The sources of the built-in templates are only in the companion program.
         Layout::BuiltIn(_) => Err(Problem::new(&problem::NOT_FOUND)),
-        Layout::Own(own) => Ok(axum::Json(VersionView {
+        Layout::Own(own) => {
+            let link = documents.word_link(caller.organisation, &own).await?;
+            Ok(axum::Json(VersionView::of(*own, link)))
+        }
+    }
+}
+
+impl VersionView {
+    fn of(own: OwnVersion, link: Option<Link>) -> Self {
+        let (source, docx) = match own.body {
+            Body::Typst(source) => (Some(source), None),
+            Body::Docx(word) => {
+                let file = link.map(|link| WordFileView {
+                    bytes: word.file.len(),
+                    sha256: word.sha256,
+                    download_url: link.url,
+                });
+                (None, file)
+            }
+        };
+        Self {
             id: own.template.to_string(),
             version: own.number,
             schema: own.schema,
-            source: own.source,
+            source,
+            docx,
             samples: own.samples,
             sha256: own.sha256,
             created_at: own.created_at,
-        })),
-    }
-}
-
-/// Whether data fits a version, without making anything of it.
-#[utoipa::path(
-    post, path = "/v1/document-templates/{id}/versions/{version}/validate", tag = "documents",
-    params(
-        ("id" = String, Path, description = "The name of a built-in template, or an id"),
-        ("version" = String, Path, description = "A number, `live` or `draft`"),
-    ),
-    request_body = Trial,
-    responses((status = 200, body = Verdict), Refusals),
-    security(("token" = ["templates:read"])),
-)]
-async fn validate(
-    State(documents): State<Arc<Documents>>,
-    caller: Caller,
-    context: Context,
-    Path((id, version)): Path<(String, String)>,
-    Json(Trial { data }): Json<Trial>,
-) -> Result<axum::Json<Verdict>, Problem> {
-    let layout = found(&documents, caller.organisation, &id, Some(&version)).await?;
-    let faults = match documents.check(&layout, data).await {
-        Ok(()) => vec![],
-        Err(DocumentsError::Unfit(faults)) => faults,
-        Err(error) => return Err(error.into()),
-    };
-    let mistake = |fault: Fault| Mistake {
-        pointer: fault.pointer,
-        detail: fault.detail.get(context.locale).to_owned(),
-    };
-    Ok(axum::Json(Verdict {
-        valid: faults.is_empty(),
-        errors: faults.into_iter().map(mistake).collect(),
-    }))
-}
-
-/// A look at a document of a version, with data of one's own or with a sample. Nothing is kept of it but
-/// a file for a day.
-#[utoipa::path(
-    post, path = "/v1/document-templates/{id}/versions/{version}/preview", tag = "documents",
-    params(
-        ("id" = String, Path, description = "The name of a built-in template, or an id"),
-        ("version" = String, Path, description = "A number, `live` or `draft`"),
-    ),
-    request_body = NewPreview,
-    responses((status = 200, body = PreviewView), Refusals),
-    security(("token" = ["templates:write"])),
-)]
-async fn preview(
-    State(documents): State<Arc<Documents>>,
-    caller: Caller,
-    Path((id, version)): Path<(String, String)>,
-    Json(new): Json<NewPreview>,
-) -> Result<axum::Json<PreviewView>, Problem> {
-    let org = caller.organisation;
-    let layout = found(&documents, org, &id, Some(&version)).await?;
-    let data = data_of(&layout, new.data, new.sample)?;
-    let output = match new.format {
-        PreviewFormat::Pdf => Output::File(Format::Pdf),
-        PreviewFormat::Png => Output::Png {
-            page: page_of(new.page)?,
-        },
-    };
-    let (made, link) = documents.preview(org, &layout, data, output).await?;
-    Ok(axum::Json(PreviewView {
-        format: new.format,
-        pages: made.pages,
-        bytes: made.file.len(),
-        sha256: made.sha256,
-        download_url: link.url,
-        expires_at: link.expires_at,
-    }))
-}
-
-fn data_of(layout: &Layout, data: Option<Value>, sample: Option<usize>) -> Result<Value, Problem> {
-    match (data, sample) {
-        (Some(data), None) => Ok(data),
-        (Some(_), Some(_)) => Err(Problem::new(&problem::VALIDATION_FAILED).field(
-            "/sample",
-            Text::fixed(
-                "Indica los datos o un ejemplo, no ambos",
-                "Give data or a sample, not both",
-            ),
-        )),
-        (None, sample) => layout
-            .samples()
-            .into_iter()
-            .nth(sample.unwrap_or(0))
-            .ok_or_else(|| {
-                Problem::new(&problem::VALIDATION_FAILED).field(
-                    "/sample",
-                    Text::fixed(
-                        "La plantilla no tiene este ejemplo",
-                        "The template has no such sample",
-                    ),
-                )
-            }),
-    }
-}
-
-fn page_of(page: Option<u32>) -> Result<u32, Problem> {
-    match page.unwrap_or(1) {
-        0 => Err(Problem::new(&problem::VALIDATION_FAILED).field(
-            "/page",
-            Text::fixed("Debe ser 1 como mínimo", "Must be at least 1"),
-        )),
-        page => Ok(page),
+        }
     }
 }
 

@@ -21,8 +21,8 @@ const AT_ONCE: usize = 8;
 pub struct NewBatch {
     /// The name of a built-in template, or the id of one of the organisation's own.
     pub template: String,
-    /// The kind of file.
-    pub format: Format,
+    /// The kind of file, if it is not the template's own.
+    pub format: Option<Format>,
     /// The rows, in order.
     pub rows: Segments,
 }
@@ -40,7 +40,7 @@ impl Batches {
         new: NewBatch,
         trace: Option<String>,
     ) -> Result<BatchState, BatchError> {
-        let layout = self.layout(owner.org, &new.template, new.format).await?;
+        let (layout, format) = self.layout(owner.org, &new.template, new.format).await?;
         let total = new.rows.rows();
         let segments = self.keep(owner.org, id, &id.to_string(), new.rows).await?;
         let now = self.documents.clock.now();
@@ -48,7 +48,7 @@ impl Batches {
             id,
             template: layout.name(),
             template_version: layout.version(),
-            format: new.format,
+            format,
             total,
             attempt: 1,
             segments,
@@ -83,7 +83,7 @@ impl Batches {
         }
     }
 
-    /// The template of a batch.
+    /// The template of a batch, and the kind of file that it becomes.
     ///
     /// # Errors
     /// [`DocumentsError::UnknownTemplate`], [`DocumentsError::UnsupportedFormat`], or a port's failure.
@@ -91,14 +91,11 @@ impl Batches {
         &self,
         org: Id<Organisation>,
         template: &str,
-        format: Format,
-    ) -> Result<Layout, DocumentsError> {
+        format: Option<Format>,
+    ) -> Result<(Layout, Format), DocumentsError> {
         let layout = self.documents.layout(org, template).await?;
-        if layout.takes(format) {
-            Ok(layout)
-        } else {
-            Err(DocumentsError::UnsupportedFormat(format))
-        }
+        let format = layout.format(format)?;
+        Ok((layout, format))
     }
 
     /// What is wrong with a row before it is set; nothing if it fits.

@@ -1,19 +1,21 @@
 //! What a template has to be before it is taken on.
 
+use data_encoding::BASE64;
 use domain::Id;
 use domain::Text;
 use domain::id::Template;
 use serde_json::Value;
 
-use super::{LIMITS, OwnVersion, hash};
+use super::{Body, LIMITS, OwnVersion, WordFile, hash};
 use crate::check::{Fault, below, text};
-use crate::format::Format;
 use crate::job::{Output, TypesetError};
 use crate::layout::Layout;
 use crate::{Documents, DocumentsError};
 
 /// Octets of a source.
 const LONGEST_SOURCE: usize = 128 * 1024;
+/// Octets of a Word file: with schema and samples it fits a request of 1 MiB, base64 and all.
+const LARGEST_DOCX: usize = 512 * 1024;
 /// Octets of a schema as JSON text.
 const LONGEST_SCHEMA: usize = 64 * 1024;
 /// Octets of all samples as JSON text.
@@ -41,32 +43,70 @@ pub enum Refusal {
 pub(super) struct Content {
     pub(super) name: String,
     pub(super) schema: Value,
-    pub(super) source: String,
+    pub(super) body: Body,
     pub(super) samples: Vec<Value>,
+}
+
+/// The one of source and Word file that a request has.
+///
+/// # Errors
+/// [`DocumentsError::BadTemplate`] if it has both or none, or if the file cannot be one.
+pub(super) fn body(source: Option<String>, docx: Option<String>) -> Result<Body, DocumentsError> {
+    let detail = match (source, docx) {
+        (Some(source), None) => return Ok(Body::Typst(source)),
+        (None, Some(docx)) => match BASE64.decode(docx.as_bytes()) {
+            Ok(file) if file.len() <= LARGEST_DOCX => {
+                return Ok(Body::Docx(WordFile::new(file)));
+            }
+            Ok(file) => too_many_octets(file.len(), LARGEST_DOCX),
+            Err(_) => Text::fixed("No es base64", "Not base64"),
+        },
+        (Some(_), Some(_)) => Text::fixed(
+            "Indica `source` o `docx`, no ambos",
+            "Give `source` or `docx`, not both",
+        ),
+        (None, None) => {
+            let fault = fault(
+                "/source",
+                Text::fixed("Falta `source` o `docx`", "`source` or `docx` is missing"),
+            );
+            return Err(DocumentsError::BadTemplate(Refusal::Invalid, vec![fault]));
+        }
+    };
+    let fault = fault("/docx", detail);
+    Err(DocumentsError::BadTemplate(Refusal::Invalid, vec![fault]))
+}
+
+fn too_many_octets(octets: usize, limit: usize) -> Text {
+    Text::with(
+        format!("Ocupa {octets} octetos; el máximo es {limit}"),
+        format!("Has {octets} octets; at most {limit} are allowed"),
+    )
 }
 
 impl Content {
     /// The name is not part of a version.
     pub(super) fn sha256(&self) -> String {
         let samples = Value::from(self.samples.clone()).to_string();
-        hash(&[&self.schema.to_string(), &samples, &self.source])
+        let schema = self.schema.to_string();
+        match &self.body {
+            Body::Typst(source) => hash(&[&schema, &samples, source]),
+            // No schema begins like this, so that no version of the other kind has the same.
+            Body::Docx(word) => hash(&["docx", &word.sha256, &schema, &samples]),
+        }
     }
 
     fn faults(&self) -> Vec<Fault> {
         let mut faults = name_faults(&self.name);
         let mut bounded = |pointer: &str, octets: usize, limit: usize| {
             if octets > limit {
-                faults.push(fault(
-                    pointer,
-                    Text::with(
-                        format!("Ocupa {octets} octetos; el máximo es {limit}"),
-                        format!("Has {octets} octets; at most {limit} are allowed"),
-                    ),
-                ));
+                faults.push(fault(pointer, too_many_octets(octets, limit)));
             }
         };
         let samples: usize = self.samples.iter().map(|one| one.to_string().len()).sum();
-        bounded("/source", self.source.len(), LONGEST_SOURCE);
+        if let Body::Typst(source) = &self.body {
+            bounded("/source", source.len(), LONGEST_SOURCE);
+        }
         bounded("/schema", self.schema.to_string().len(), LONGEST_SCHEMA);
         bounded("/samples", samples, LONGEST_SAMPLES);
         if !(1..=MOST_SAMPLES).contains(&self.samples.len()) {
@@ -78,7 +118,7 @@ impl Content {
                 ),
             ));
         }
-        if self.source.trim().is_empty() {
+        if matches!(&self.body, Body::Typst(source) if source.trim().is_empty()) {
             faults.push(fault(
                 "/source",
                 Text::fixed("No puede estar vacío", "Must not be empty"),
@@ -115,7 +155,7 @@ impl Documents {
             name: content.name.clone(),
             number: 1,
             schema: content.schema.clone(),
-            source: content.source.clone(),
+            body: content.body.clone(),
             samples: vec![],
             sha256: sha256.clone(),
             created_at: self.clock.now(),
@@ -124,20 +164,26 @@ impl Documents {
             let checked = layout
                 .prepare(sample.clone())
                 .map_err(DocumentsError::Unfit)?;
-            if let Err(error) = self
-                .renderer
-                .render(&layout.job(checked, Output::File(Format::Pdf)))
-                .await
-            {
-                return Err(refused(error, &format!("/samples/{index}")));
+            let job = layout.job(checked, Output::File(content.body.format()));
+            if let Err(error) = self.renderer.render(&job).await {
+                let sample = format!("/samples/{index}");
+                return Err(refused(error, &sample, place_of(&content.body)));
             }
         }
         Ok(sha256)
     }
 }
 
+/// Where what lays a template out stands in a request.
+const fn place_of(body: &Body) -> &'static str {
+    match body {
+        Body::Typst(_) => "/source",
+        Body::Docx(_) => "/docx",
+    }
+}
+
 /// What the renderer says of a template that is being taken on.
-fn refused(error: TypesetError, sample: &str) -> DocumentsError {
+fn refused(error: TypesetError, sample: &str, body: &str) -> DocumentsError {
     let (refusal, fault) = match error {
         TypesetError::BadSchema { pointer, detail } => (
             Refusal::Invalid,
@@ -157,15 +203,14 @@ fn refused(error: TypesetError, sample: &str) -> DocumentsError {
                 detail: crate::check::text::unprintable(character),
             },
         ),
-        TypesetError::Refused { message, place } => (
-            Refusal::Source,
-            fault("/source", source_detail(&message, place)),
-        ),
-        TypesetError::Unfillable { detail } => (Refusal::Source, fault("/source", detail.into())),
+        TypesetError::Refused { message, place } => {
+            (Refusal::Source, fault(body, source_detail(&message, place)))
+        }
+        TypesetError::Unfillable { detail } => (Refusal::Source, fault(body, detail.into())),
         TypesetError::TooManyPages { pages, limit } => (
             Refusal::Source,
             fault(
-                "/source",
+                body,
                 Text::with(
                     format!("Un ejemplo tiene {pages} páginas; el máximo es {limit}"),
                     format!("A sample has {pages} pages; at most {limit} are allowed"),
@@ -175,15 +220,15 @@ fn refused(error: TypesetError, sample: &str) -> DocumentsError {
         TypesetError::TooBig { bytes, limit } => (
             Refusal::Source,
             fault(
-                "/source",
+                body,
                 Text::with(
                     format!("Un ejemplo ocupa {bytes} octetos; el máximo es {limit}"),
                     format!("A sample has {bytes} octets; at most {limit} are allowed"),
                 ),
             ),
         ),
-        TypesetError::TimedOut => (Refusal::Slow, fault("/source", too_slow())),
-        TypesetError::Aborted => (Refusal::Source, fault("/source", too_hungry())),
+        TypesetError::TimedOut => (Refusal::Slow, fault(body, too_slow())),
+        TypesetError::Aborted => (Refusal::Source, fault(body, too_hungry())),
         error @ (TypesetError::Crashed { .. }
         | TypesetError::Protected { .. }
         | TypesetError::Unreadable { .. }) => return DocumentsError::Typeset(error),

@@ -9,6 +9,7 @@ mod refusals;
 mod samples;
 mod story;
 mod templates;
+mod word;
 
 use std::sync::Arc;
 use std::time::Duration;

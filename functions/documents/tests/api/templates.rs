@@ -774,7 +774,7 @@ async fn templates_are_listed_page_by_page_the_built_in_ones_first() {
 }
 
 /// Sends a request until it is answered with something else than "come back later".
-async fn insist(function: &Function, request: &Value) -> Answer {
+pub(crate) async fn insist(function: &Function, request: &Value) -> Answer {
     for _ in 0..5 {
         let answer = function.handle(request).await;
         if answer.status != StatusCode::SERVICE_UNAVAILABLE {

@@ -8,6 +8,7 @@ mod drafts;
 mod kills;
 mod late;
 mod story;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
