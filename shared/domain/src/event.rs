@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    ApiKey, Batch, Collection, CollectionDocument, Content, Document, Draft, File, Happening, Id, Job,
-    Organisation, Session, Template, User,
+    ApiKey, Batch, Collection, CollectionDocument, Content, Document, Draft, File, Happening, Id,
+    Job, Organisation, Session, Template, User,
 };
 
 /// What happened, with the values that a consumer decides on.
