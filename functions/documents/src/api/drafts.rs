@@ -10,8 +10,8 @@ use domain::{Id, Locale, Text};
 use jiff::Timestamp;
 use ports::table::WriteError;
 use runtime::page::{self, Listed, PageParams};
-use runtime::problem::{self, FieldError, Problem};
-use runtime::{Caller, Context, Json, Path, Query, Refusals, Seed};
+use runtime::problem::{self, Problem};
+use runtime::{Caller, Context, Fields, Json, Path, Query, Refusals, Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -269,31 +269,23 @@ async fn list(
 impl NewDraft {
     /// Everything that is wrong with it in itself.
     fn check(&self) -> Result<(), Problem> {
-        let mut faults = Vec::new();
-        let mut demand = |holds: bool, pointer: &str, detail: Text| {
-            if !holds {
-                faults.push(FieldError {
-                    pointer: pointer.to_owned(),
-                    detail,
-                });
-            }
-        };
+        let mut fields = Fields::new();
         let empty = Text::fixed("Está vacío", "It is empty");
-        demand(!self.brief.trim().is_empty(), "/brief", empty.clone());
-        demand(
+        fields.check(!self.brief.trim().is_empty(), "/brief", empty.clone());
+        fields.check(
             self.brief.len() <= LONGEST_BRIEF,
             "/brief",
             too_long(LONGEST_BRIEF),
         );
         let known = Value::from(self.data.clone()).to_string();
-        demand(known.len() <= MOST_KNOWN, "/data", too_long(MOST_KNOWN));
+        fields.check(known.len() <= MOST_KNOWN, "/data", too_long(MOST_KNOWN));
         let recipients = self.recipients.as_ref();
-        demand(
+        fields.check(
             recipients.is_none_or(|list| !list.is_empty()),
             "/recipients",
             empty,
         );
-        demand(
+        fields.check(
             self.locale.as_deref().is_none_or(is_tag),
             "/locale",
             Text::fixed(
@@ -301,7 +293,7 @@ impl NewDraft {
                 "Must be a language tag, such as es or en-GB",
             ),
         );
-        demand(
+        fields.check(
             (1..=MOST_TOKENS).contains(&self.max_tokens),
             "/max_tokens",
             Text::with(
@@ -309,11 +301,7 @@ impl NewDraft {
                 format!("Must be between 1 and {MOST_TOKENS}"),
             ),
         );
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::new(&problem::VALIDATION_FAILED).fields(faults))
-        }
+        fields.finish()
     }
 }
 
