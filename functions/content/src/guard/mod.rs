@@ -5,7 +5,7 @@
 //! * **Terms** that an organisation does not want to see stop a text on its way in and on its way out
 //!   ([`Guardrails`]).
 //! * **Moderation**: a model of the operator's looks at what goes to a model and at what comes from it
-//!   ([`Content::moderated`]). Where it cannot be asked, nothing passes.
+//!   (the rule `moderate`). Where it cannot be asked, nothing passes.
 //! * **Control characters** never leave: [`clean`]. The API serves JSON with `nosniff` and a policy that
 //!   runs nothing, so an answer is not escaped for HTML here; whoever puts it into a page does that.
 
