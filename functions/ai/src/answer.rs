@@ -48,7 +48,13 @@ const ATTEMPTS: u32 = 3;
 const SHORTEST: usize = 3;
 
 /// The most citations of an answer.
-const MOST_CITATIONS: usize = 20;
+const MOST_CITATIONS: usize = 12;
+
+/// The most characters of an answer: a small model that has begun to repeat itself comes to an end.
+const LONGEST_ANSWER: usize = 1500;
+
+/// The most characters of a citation: it is a short part of a passage.
+const LONGEST_QUOTE: usize = 300;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -337,12 +343,12 @@ fn shape(passages: usize) -> Value {
     json!({
         "type": "object", "additionalProperties": false, "required": ["answer", "citations"],
         "properties": {
-            "answer": {"type": ["string", "null"]},
-            "citations": {"type": "array", "items": {
+            "answer": {"type": ["string", "null"], "maxLength": LONGEST_ANSWER},
+            "citations": {"type": "array", "maxItems": MOST_CITATIONS, "items": {
                 "type": "object", "additionalProperties": false, "required": ["passage", "quote"],
                 "properties": {
                     "passage": {"type": "integer", "enum": (1..=passages).collect::<Vec<_>>()},
-                    "quote": {"type": "string"},
+                    "quote": {"type": "string", "maxLength": LONGEST_QUOTE},
                 },
             }},
         },

@@ -142,11 +142,12 @@ impl Content {
     }
 }
 
+/// The brief stands last: small models take up the words that they read last.
 fn asked(brief: &str, known: &Value) -> String {
     match known.as_object() {
         Some(known) if !known.is_empty() => {
             let known = Value::from(known.clone());
-            format!("{brief}\n\nKnown already, and not to be written again:\n{known}")
+            format!("Known already, and not to be written again: {known}\n\nThe brief:\n{brief}")
         }
         _ => brief.to_owned(),
     }
