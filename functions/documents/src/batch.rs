@@ -173,9 +173,15 @@ impl BatchState {
         match (self.record.finished_at, self.record.cancelled_at) {
             (Some(_), Some(_)) => Stage::Cancelled,
             (Some(_), None) => Stage::Done,
-            (None, _) if self.record.started_at.is_some() => Stage::Running,
+            // A planner that died before it said that the batch runs has sent its orders all the same.
+            (None, _) if self.record.started_at.is_some() || self.has_begun() => Stage::Running,
             (None, _) => Stage::Queued,
         }
+    }
+
+    /// Whether a row of this attempt has its outcome.
+    fn has_begun(&self) -> bool {
+        self.counts.sum() > self.record.settled.sum()
     }
 }
 

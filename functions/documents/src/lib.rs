@@ -1,10 +1,13 @@
 //! Documents: a template and data become a PDF that anybody can archive and read.
 //!
-//! A request is checked, set by a child process, stored, and answered with a link that expires. Nothing
-//! of it runs later, so there is no queue here.
+//! A request is checked, set by a child process, stored, and answered with a link that expires. What takes
+//! longer than a caller waits ([`queued`]), what there is much of ([`batch`]) and what a model writes first
+//! ([`draft`]) is left to `documents-worker`.
 //!
-//! Events out: `documents.rendered`, `documents.deleted`, `documents.template_version_added`,
-//! `documents.template_published`, `documents.template_deleted`. Events in: none.
+//! Events out: `documents.rendered`, `documents.deleted`, `documents.queued`, `documents.batch_queued`,
+//! `documents.batch_done`, `documents.draft_queued`, `documents.template_version_added`,
+//! `documents.template_published`, `documents.template_deleted`. Events in: `documents.queued`,
+//! `documents.batch_queued`, `documents.batch_done`, `content.draft_answered`.
 //!
 //! | table row | pk | sk |
 //! |---|---|---|
@@ -13,9 +16,9 @@
 //! | a version of it | `org_…` | `template-version#tpl_…#000001` |
 //! | an event of the outbox | `org_…` | `event#evt_…` |
 //!
-//! Files stand in the bucket under `org_…/doc_…` and the end of their kind, Word files that templates are made
-//! of under `org_…/tpl_…/` and their hash. Every key begins with the organisation of the
-//! caller, so another tenant's id names nothing.
+//! The rows of what comes later are named in those modules. Files stand in the bucket under `org_…/doc_…` and
+//! the end of their kind, Word files that templates are made of under `org_…/tpl_…/` and their hash. Every key
+//! begins with the organisation of the caller, so another tenant's id names nothing.
 
 pub mod api;
 pub mod batch;

@@ -121,3 +121,31 @@ fn a_few_rows_survive_many_more_of_them() {
         })
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_batch_whose_planner_died_runs_once_a_row_is_made() {
+    let world = World::new();
+    let path = world.batch(&letters(25, &BTreeSet::new())).await;
+    let mut mail = Mail::default();
+    world.collect(&mut mail);
+    let plan = mail.0.pop_front().unwrap();
+    let mut orders = Vec::new();
+    for steps in 1.. {
+        let done = killed_after(steps, world.worker.once(&plan)).await;
+        assert!(
+            done.is_none(),
+            "it is killed between its orders and its word"
+        );
+        orders.extend(world.jobs.drain());
+        if !orders.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(world.get(&path).await["status"], "queued");
+
+    world.worker.once(&orders[0].body).await.unwrap();
+
+    let state = world.get(&path).await;
+    assert_eq!(state["status"], "running", "{state}");
+    assert_eq!(state["ready"], 20);
+}
