@@ -52,6 +52,11 @@ impl Content {
         if self.find(org, id).await?.is_some() {
             return Ok(Some(id));
         }
+        // Its text was deleted since: the event has come late, and nothing is written again for it.
+        let answered = Key::new(org, DraftAnswer::sort(draft));
+        if self.table.get(&answered).await?.is_some() {
+            return Ok(None);
+        }
         let at = Key::new(org, DraftWish::sort(draft));
         let Some(row) = wishes.get(&at).await? else {
             tracing::error!("a draft's wish is gone");

@@ -113,6 +113,21 @@ async fn an_event_that_comes_again_asks_nobody_again() {
 }
 
 #[tokio::test]
+async fn a_text_that_was_deleted_is_not_written_again() {
+    let world = World::new();
+    world.says(r#"{"subject": "We are moving"}"#);
+    world.wishes(&wish()).await;
+    world.draft().await.unwrap();
+    let path = format!("/v1/content/{}", DRAFT.replace("drf_", "con_"));
+    assert_eq!(world.send(Call::new("DELETE", &path)).await.status, 204);
+
+    world.draft().await.unwrap();
+
+    assert_eq!(world.provider.asked("small"), 1);
+    assert_eq!(world.get(&path).await.status, 404);
+}
+
+#[tokio::test]
 async fn without_a_model_the_answer_says_so() {
     let world = World::without_models();
     world.wishes(&wish()).await;
