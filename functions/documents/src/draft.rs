@@ -16,8 +16,8 @@
 //! | a draft | `org_…` | `draft#drf_…` |
 //! | what content is to write ([`DraftWish`]) | `org_…` | `draft-wish#drf_…` |
 //!
-//! What is known stands in the bucket under `batch-inputs/org_…/`. All of it is forgotten after 30 days; the
-//! documents stay.
+//! What is known stands in the bucket under `batch-inputs/org_…/`. Brief and what is known are deleted once the
+//! draft has its outcome, the draft itself is forgotten after 30 days, and the documents stay.
 
 pub mod asked;
 
@@ -257,7 +257,7 @@ impl Drafts {
                 If::Absent,
             ),
             Write::Put(
-                Item::new(Key::new(owner.org, DraftWish::sort(id)), &wish).expiring(until),
+                Item::new(wish_key(owner.org, id), &wish).expiring(until),
                 If::Absent,
             ),
             documents.event(owner.org, event, trace),
@@ -343,9 +343,15 @@ impl Drafts {
             finished_at: Some(self.documents().clock.now()),
             ..record
         };
-        let put = Write::Put(row.next(&finished), If::VersionIs(row.version));
-        match self.documents().table.write(vec![put]).await {
-            Ok(()) => Ok(Some(finished)),
+        let parts = vec![
+            Write::Put(row.next(&finished), If::VersionIs(row.version)),
+            Write::Delete(wish_key(org, id), If::Always),
+        ];
+        match self.documents().table.write(parts).await {
+            Ok(()) => {
+                self.documents().blobs.delete(&known_key(org, id)).await?;
+                Ok(Some(finished))
+            }
             // Somebody else was faster, and its outcome is the same.
             Err(error) => match self
                 .row(org, id)
@@ -516,6 +522,10 @@ const DRAFTS: &str = "draft#";
 
 fn key(org: Id<Organisation>, id: Id<Draft>) -> Key {
     Key::new(org, format!("{DRAFTS}{id}"))
+}
+
+fn wish_key(org: Id<Organisation>, id: Id<Draft>) -> Key {
+    Key::new(org, DraftWish::sort(id))
 }
 
 /// Under the prefix of the rows of batches, because it is forgotten by the same rule.

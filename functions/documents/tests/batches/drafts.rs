@@ -133,6 +133,11 @@ async fn a_brief_becomes_a_document() {
         ["ready", "letter"]
     );
     assert_eq!(world.announced("documents.rendered").len(), 1);
+    let rows = world.table.rows();
+    let keys = rows.iter().map(|row| row.key.sk.as_str());
+    let kept: Vec<&str> = keys.filter(|key| key.starts_with("draft")).collect();
+    assert_eq!(kept, [format!("draft#{}", draft["id"].as_str().unwrap())]);
+    assert_eq!(world.blobs.keys().len(), 1, "the document, and no brief");
     let channel = Channel::draft(organisation(1), id(&draft));
     let told = world.channels.told(&channel);
     assert_eq!(told[0].kind, "draft.ready");
