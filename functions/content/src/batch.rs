@@ -91,6 +91,8 @@ pub struct BatchRecord {
     pub cancelled_at: Option<Timestamp>,
     /// When the last text had its outcome.
     pub finished_at: Option<Timestamp>,
+    /// What became of all of them, once it is finished: nobody need count again then.
+    pub totals: Option<Totals>,
 }
 
 impl BatchRecord {
@@ -126,8 +128,8 @@ pub struct Outcome {
 }
 
 /// What became of the texts so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
     /// They are there.
     pub done: u32,
     /// There is none; the outcome says why.
@@ -136,6 +138,8 @@ pub struct Counts {
     pub cancelled: u32,
     /// What they cost together, in millionths of the currency's unit.
     pub micros: i64,
+    /// ISO 4217, once something was paid.
+    pub currency: Option<String>,
 }
 
 /// A batch with its numbers at this moment.
@@ -144,9 +148,7 @@ pub struct BatchState {
     /// Its row.
     pub record: BatchRecord,
     /// What became of its texts so far.
-    pub counts: Counts,
-    /// ISO 4217, once something was paid.
-    pub currency: Option<String>,
+    pub totals: Totals,
 }
 
 impl Content {
@@ -182,6 +184,7 @@ impl Content {
             created_at: now,
             cancelled_at: None,
             finished_at: None,
+            totals: None,
         };
         self.write_questions(org, id, asks, until).await?;
         let parts = vec![
@@ -342,26 +345,29 @@ impl Content {
         org: Id<Organisation>,
         record: BatchRecord,
     ) -> Result<BatchState, ContentError> {
-        let mut counts = Counts::default();
-        let mut currency = None;
-        for row in self.rows_under(org, &outcomes_of(record.id)).await? {
+        let totals = match record.totals.clone() {
+            Some(totals) => totals,
+            None => self.totals(org, record.id).await?,
+        };
+        Ok(BatchState { record, totals })
+    }
+
+    async fn totals(&self, org: Id<Organisation>, id: Id<Batch>) -> Result<Totals, ContentError> {
+        let mut totals = Totals::default();
+        for row in self.rows_under(org, &outcomes_of(id)).await? {
             let outcome: Outcome = row.parse()?;
             match outcome.status {
-                Status::Done => counts.done += 1,
-                Status::Cancelled => counts.cancelled += 1,
-                Status::Failed | Status::Running => counts.failed += 1,
+                Status::Done => totals.done += 1,
+                Status::Cancelled => totals.cancelled += 1,
+                Status::Failed | Status::Running => totals.failed += 1,
             }
             if let Some(cost) = outcome.cost {
                 let micros = cost.amount_micros.unwrap_or(0);
-                counts.micros = counts.micros.saturating_add(micros);
-                currency.get_or_insert(cost.currency);
+                totals.micros = totals.micros.saturating_add(micros);
+                totals.currency.get_or_insert(cost.currency);
             }
         }
-        Ok(BatchState {
-            record,
-            counts,
-            currency,
-        })
+        Ok(totals)
     }
 
     async fn rows_under(

@@ -124,12 +124,8 @@ struct TextBatchView {
 
 impl TextBatchView {
     fn of(state: BatchState) -> Self {
-        let BatchState {
-            record,
-            counts,
-            currency,
-        } = state;
-        let begun = counts.done + counts.failed + counts.cancelled > 0;
+        let BatchState { record, totals } = state;
+        let begun = totals.done + totals.failed + totals.cancelled > 0;
         let status = match (record.finished_at, record.cancelled_at) {
             (Some(_), Some(_)) => BatchStatus::Cancelled,
             (Some(_), None) => BatchStatus::Done,
@@ -141,11 +137,11 @@ impl TextBatchView {
             status,
             channel: format!("job:{}", record.id),
             total: record.total,
-            done: counts.done,
-            failed: counts.failed,
-            cancelled: counts.cancelled,
-            cost: currency.map(|currency| Cost {
-                amount_micros: Some(counts.micros),
+            done: totals.done,
+            failed: totals.failed,
+            cancelled: totals.cancelled,
+            cost: totals.currency.map(|currency| Cost {
+                amount_micros: Some(totals.micros),
                 currency,
             }),
             created_at: record.created_at,

@@ -24,9 +24,6 @@ pub(super) const TRIES: u32 = 10;
 /// The longest that one text may take; the worker's own time is more than twice as much.
 const LONGEST: SignedDuration = SignedDuration::from_secs(120);
 
-/// Questions that are given up together.
-const TOGETHER: usize = 40;
-
 /// That one text of a batch is to be made: ids, and nothing that anybody wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +50,7 @@ impl Content {
         batch: Id<Batch>,
     ) -> Result<(), NotDone> {
         let found = self.find_batch(org, batch).await;
-        let Some((_, record)) = found.map_err(ContentError::from)? else {
+        let Some((batch_row, record)) = found.map_err(ContentError::from)? else {
             return Ok(());
         };
         let left = self.rows_under(org, &items_of(batch)).await;
@@ -63,8 +60,9 @@ impl Content {
             .filter_map(index_of)
             .collect();
         if record.cancelled_at.is_some() {
-            for some in left.chunks(TOGETHER) {
-                self.give_up(org, batch, some).await?;
+            for index in left {
+                self.write_outcome(org, &batch_row, batch, &cancelled(index))
+                    .await?;
             }
             return self.finish_batch(channels, org, batch).await;
         }
@@ -74,25 +72,6 @@ impl Content {
             ..Message::new(serde_json::to_string(&order).unwrap_or_default())
         });
         jobs.send(messages.collect()).await?;
-        Ok(())
-    }
-
-    async fn give_up(
-        &self,
-        org: Id<Organisation>,
-        batch: Id<Batch>,
-        items: &[u32],
-    ) -> Result<(), ContentError> {
-        for index in items {
-            let outcome = Outcome {
-                index: *index,
-                status: Status::Cancelled,
-                content: None,
-                problem: None,
-                cost: None,
-            };
-            self.write_outcome(org, batch, &outcome).await?;
-        }
         Ok(())
     }
 
@@ -107,24 +86,18 @@ impl Content {
     ) -> Result<(), NotDone> {
         let Order { org, batch, item } = order;
         let found = self.find_batch(org, batch).await;
-        let Some((_, record)) = found.map_err(ContentError::from)? else {
+        let Some((batch_row, record)) = found.map_err(ContentError::from)? else {
             return Ok(());
         };
         let row = self.table.get(&item_key(org, batch, item)).await;
         if let Some(row) = row.map_err(ContentError::from)? {
             let question: Question = row.parse().map_err(ContentError::from)?;
             let outcome = if record.cancelled_at.is_some() {
-                Outcome {
-                    index: item,
-                    status: Status::Cancelled,
-                    content: None,
-                    problem: None,
-                    cost: None,
-                }
+                cancelled(item)
             } else {
                 self.made_item(org, &record, item, question).await?
             };
-            if self.write_outcome(org, batch, &outcome).await? {
+            if self.write_outcome(org, &batch_row, batch, &outcome).await? {
                 tell(channels, org, batch, item_frame(&outcome)).await;
             }
         }
@@ -173,18 +146,18 @@ impl Content {
         Ok(outcome_of(index, held.record))
     }
 
-    /// Writes what became of a text and takes its question away; says whether it was this one who did.
+    /// Writes what became of a text, to be forgotten with its batch, and takes its question away; says whether
+    /// it was this one who did.
     async fn write_outcome(
         &self,
         org: Id<Organisation>,
+        batch_row: &Item,
         batch: Id<Batch>,
         outcome: &Outcome,
     ) -> Result<bool, ContentError> {
-        let found = self.find_batch(org, batch).await?;
-        let row = Item::new(outcome_key(org, batch, outcome.index), outcome);
-        let row = match found.and_then(|(row, _)| row.expires_at) {
-            Some(at) => row.expiring(at),
-            None => row,
+        let row = Item {
+            expires_at: batch_row.expires_at,
+            ..Item::new(outcome_key(org, batch, outcome.index), outcome)
         };
         let parts = vec![
             Write::Delete(item_key(org, batch, outcome.index), If::Present),
@@ -217,12 +190,8 @@ impl Content {
             let Some((row, record)) = found.map_err(ContentError::from)? else {
                 return Ok(());
             };
-            let state = self.counted(org, record.clone()).await?;
-            let (done, failed, cancelled) = (
-                state.counts.done,
-                state.counts.failed,
-                state.counts.cancelled,
-            );
+            let totals = self.counted(org, record.clone()).await?.totals;
+            let (done, failed, cancelled) = (totals.done, totals.failed, totals.cancelled);
             let frame = Frame::new(
                 "batch.done",
                 json!({"done": done, "failed": failed, "cancelled": cancelled}),
@@ -233,6 +202,7 @@ impl Content {
             }
             let finished = BatchRecord {
                 finished_at: Some(self.clock.now()),
+                totals: Some(totals),
                 ..record
             };
             let event = Event::TextsDone {
@@ -259,6 +229,17 @@ impl Content {
 }
 
 const INTERRUPTED: Failure = Failure::Models(models::Failure::Interrupted);
+
+/// What becomes of a text that is not begun.
+fn cancelled(index: u32) -> Outcome {
+    Outcome {
+        index,
+        status: Status::Cancelled,
+        content: None,
+        problem: None,
+        cost: None,
+    }
+}
 
 fn without(index: u32, failure: &Failure) -> Outcome {
     Outcome {
