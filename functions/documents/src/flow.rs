@@ -1,9 +1,9 @@
 //! A document as a flow of blocks, apart from any file format: what DOCX, XLSX and HTML are written from.
 //!
 //! The built-in templates fill it from data that was checked. A PDF is not made this way, because its
-//! layout is more than a flow; what both say is the same.
+//! layout is more than a flow; what both say is the same. That of an invoice is laid out from the same parts.
 
-mod invoice;
+pub mod invoice;
 mod letter;
 mod report;
 pub mod words;
@@ -130,7 +130,7 @@ impl Flow {
     /// What a built-in template makes of data that fits it.
     pub fn of(template: Template, data: &Value, computed: &Value) -> Self {
         match template {
-            Template::Invoice => invoice::flow(data, computed),
+            Template::Invoice => invoice::Invoice::of(data, computed).flow(),
             Template::Letter => letter::flow(data),
             Template::Report => report::flow(data),
         }

@@ -11,6 +11,7 @@ mod library;
 mod limits;
 mod links;
 mod refusal;
+mod shown;
 mod sources;
 mod world;
 

@@ -1,4 +1,4 @@
-//! An invoice as a flow of blocks.
+//! An invoice: its parts, and these as a flow of blocks.
 
 use domain::Locale;
 use serde_json::Value;
@@ -6,36 +6,108 @@ use serde_json::Value;
 use super::{Block, Cell, Column, Flow, Table, either, heading, language, list, text, texts};
 use crate::invoice::thousandths;
 
-/// What an invoice says.
-pub fn flow(data: &Value, computed: &Value) -> Flow {
-    let language = language(data);
-    let say = |es, en| either(language, es, en);
-    let title = format!("{} {}", say("Factura", "Invoice"), text(&data["number"]));
-    let mut blocks = vec![heading(1, title.clone()), facts(data, language)];
-    blocks.push(heading(2, say("Emisor", "Seller")));
-    blocks.push(party(&data["seller"], language));
-    blocks.push(heading(2, say("Cliente", "Bill to")));
-    blocks.push(party(&data["buyer"], language));
-    blocks.push(heading(2, say("Conceptos", "Lines")));
-    blocks.push(Block::Table(lines(data, computed, language)));
-    if data["payment"].is_object() {
-        blocks.push(heading(2, say("Forma de pago", "Payment")));
-        blocks.push(payment(&data["payment"], language));
+/// What an invoice says, part by part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// Its title with its number.
+    pub title: String,
+    /// The language of its labels, its numbers and its dates.
+    pub language: Locale,
+    /// Who it is from.
+    pub author: String,
+    /// Its dates and the order that it answers.
+    pub facts: Facts,
+    /// Who charges.
+    pub seller: Section<Vec<String>>,
+    /// Who is charged.
+    pub buyer: Section<Vec<String>>,
+    /// What is charged, and the sums.
+    pub lines: Section<Table>,
+    /// How it is paid, if it says so.
+    pub payment: Option<Section<Facts>>,
+    /// What else it says, a paragraph each, if it says more.
+    pub notes: Option<Section<Vec<String>>>,
+}
+
+/// Labels, each with its value.
+pub type Facts = Vec<(String, Cell)>;
+
+/// A part under a heading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section<T> {
+    /// Its heading.
+    pub title: String,
+    /// What stands below.
+    pub body: T,
+}
+
+impl Invoice {
+    /// What an invoice says of data that fits its template.
+    pub fn of(data: &Value, computed: &Value) -> Self {
+        let language = language(data);
+        let section = |es, en| either(language, es, en).to_owned();
+        let notes = texts(&data["notes"]);
+        Self {
+            title: format!(
+                "{} {}",
+                section("Factura", "Invoice"),
+                text(&data["number"])
+            ),
+            language,
+            author: text(&data["seller"]["name"]),
+            facts: facts(data, language),
+            seller: Section {
+                title: section("Emisor", "Seller"),
+                body: party(&data["seller"], language),
+            },
+            buyer: Section {
+                title: section("Cliente", "Bill to"),
+                body: party(&data["buyer"], language),
+            },
+            lines: Section {
+                title: section("Conceptos", "Lines"),
+                body: lines(data, computed, language),
+            },
+            payment: data["payment"].is_object().then(|| Section {
+                title: section("Forma de pago", "Payment"),
+                body: payment(&data["payment"], language),
+            }),
+            notes: (!notes.is_empty()).then(|| Section {
+                title: section("Observaciones", "Notes"),
+                body: notes,
+            }),
+        }
     }
-    let notes = texts(&data["notes"]);
-    if !notes.is_empty() {
-        blocks.push(heading(2, say("Observaciones", "Notes")));
-        blocks.extend(notes.into_iter().map(Block::Paragraph));
-    }
-    Flow {
-        title,
-        language,
-        author: text(&data["seller"]["name"]),
-        blocks,
+
+    /// The parts as blocks, in the order of reading.
+    pub fn flow(self) -> Flow {
+        let mut blocks = vec![heading(1, self.title.clone()), Block::Facts(self.facts)];
+        let mut part = |title, body: Vec<Block>| {
+            blocks.push(heading(2, title));
+            blocks.extend(body);
+        };
+        part(self.seller.title, vec![Block::Lines(self.seller.body)]);
+        part(self.buyer.title, vec![Block::Lines(self.buyer.body)]);
+        part(self.lines.title, vec![Block::Table(self.lines.body)]);
+        if let Some(payment) = self.payment {
+            part(payment.title, vec![Block::Facts(payment.body)]);
+        }
+        if let Some(notes) = self.notes {
+            part(
+                notes.title,
+                notes.body.into_iter().map(Block::Paragraph).collect(),
+            );
+        }
+        Flow {
+            title: self.title,
+            language: self.language,
+            author: self.author,
+            blocks,
+        }
     }
 }
 
-fn facts(data: &Value, language: Locale) -> Block {
+fn facts(data: &Value, language: Locale) -> Facts {
     let say = |es, en| either(language, es, en);
     let date = |name: &str| data[name].as_str().map(|iso| Cell::Date(iso.to_owned()));
     let order = data["purchase_order"]
@@ -46,16 +118,16 @@ fn facts(data: &Value, language: Locale) -> Block {
         (say("Fecha de vencimiento", "Due date"), date("due_date")),
         (say("Pedido", "Purchase order"), order),
     ];
-    Block::Facts(present(rows))
+    present(rows)
 }
 
-fn present<const N: usize>(rows: [(&str, Option<Cell>); N]) -> Vec<(String, Cell)> {
+fn present<const N: usize>(rows: [(&str, Option<Cell>); N]) -> Facts {
     rows.into_iter()
         .filter_map(|(label, cell)| Some((label.to_owned(), cell?)))
         .collect()
 }
 
-fn party(party: &Value, language: Locale) -> Block {
+fn party(party: &Value, language: Locale) -> Vec<String> {
     let mut lines = vec![text(&party["name"])];
     lines.extend(texts(&party["address"]));
     if let Some(id) = party["tax_id"].as_str() {
@@ -64,7 +136,7 @@ fn party(party: &Value, language: Locale) -> Block {
     for name in ["email", "phone"] {
         lines.extend(party[name].as_str().map(str::to_owned));
     }
-    Block::Lines(lines)
+    lines
 }
 
 fn lines(data: &Value, computed: &Value, language: Locale) -> Table {
@@ -129,7 +201,7 @@ fn lines(data: &Value, computed: &Value, language: Locale) -> Table {
     }
 }
 
-fn payment(payment: &Value, language: Locale) -> Block {
+fn payment(payment: &Value, language: Locale) -> Facts {
     let say = |es, en| either(language, es, en);
     let word = |name: &str| {
         payment[name]
@@ -139,12 +211,12 @@ fn payment(payment: &Value, language: Locale) -> Block {
     let iban = payment["iban"]
         .as_str()
         .map(|iban| Cell::Text(spaced(iban)));
-    Block::Facts(present([
+    present([
         (say("Condiciones", "Terms"), word("terms")),
         ("IBAN", iban),
         ("BIC", word("bic")),
         (say("Referencia", "Reference"), word("reference")),
-    ]))
+    ])
 }
 
 /// An account number in groups of four.

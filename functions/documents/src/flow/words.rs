@@ -1,4 +1,5 @@
-//! Numbers and dates as a Spanish or English reader expects them: the same as in `templates/locale.typ`.
+//! Numbers and dates as a Spanish or English reader expects them: the same as in `templates/locale.typ`, which an
+//! organisation's own template calls.
 
 use domain::Locale;
 

@@ -11,7 +11,9 @@ use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
 use typst::{Library, World};
 
+use super::shown::shown;
 use super::{fonts, library, sources};
+use crate::flow::invoice::Invoice;
 use crate::job::{Job, Source, TypesetError};
 use crate::template::Template;
 
@@ -34,7 +36,7 @@ pub struct JobWorld {
     /// Nothing for a built-in template: that of the process.
     library: Option<LazyHash<Library>>,
     data: Bytes,
-    computed: Bytes,
+    shown: Bytes,
 }
 
 impl JobWorld {
@@ -60,8 +62,16 @@ impl JobWorld {
             main,
             library,
             data: json_file(&job.data),
-            computed: json_file(&job.computed),
+            shown: json_file(&shown_of(job)),
         })
+    }
+}
+
+/// Only an invoice has more to show than its data.
+fn shown_of(job: &Job) -> Value {
+    match job.source {
+        Source::BuiltIn(Template::Invoice) => shown(&Invoice::of(&job.data, &job.computed)),
+        _ => Value::Null,
     }
 }
 
@@ -116,7 +126,7 @@ impl World for JobWorld {
     fn file(&self, id: FileId) -> FileResult<Bytes> {
         match project_path(id)? {
             "/data.json" => Ok(self.data.clone()),
-            "/computed.json" => Ok(self.computed.clone()),
+            "/shown.json" => Ok(self.shown.clone()),
             _ => Err(FileError::AccessDenied),
         }
     }

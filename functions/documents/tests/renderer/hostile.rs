@@ -189,7 +189,7 @@ const SOURCES: [(&str, Fate, &str); 51] = [
     (
         "another template's data",
         Refused,
-        "#json(\"/computed.json/../other.json\")",
+        "#json(\"/shown.json/../other.json\")",
     ),
     ("a package", Refused, "#import \"@preview/cetz:0.3.4\""),
     ("a local package", Refused, "#import \"@local/x:1.0.0\""),

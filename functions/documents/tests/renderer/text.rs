@@ -99,6 +99,50 @@ async fn numbers_and_dates_follow_the_language() {
 }
 
 #[tokio::test]
+async fn a_long_description_takes_lines_and_a_long_amount_takes_the_room_it_needs() {
+    let mut data = Template::Invoice.samples()[1].clone();
+    let mut line = data["lines"][0].clone();
+    line["description"] = "A description that takes more than one line. "
+        .repeat(8)
+        .trim()
+        .into();
+    line["unit_price"] = 900_000_000.into();
+    line["quantity"] = "40000".into();
+    data["lines"] = serde_json::json!(vec![line; 20]);
+    let short = {
+        let mut data = data.clone();
+        for line in data["lines"].as_array_mut().unwrap() {
+            line["description"] = "Short".into();
+        }
+        data
+    };
+    let renderer = renderer();
+
+    let made = renderer
+        .render(&job(Template::Invoice, data))
+        .await
+        .unwrap();
+    let shorter = renderer
+        .render(&job(Template::Invoice, short))
+        .await
+        .unwrap();
+
+    let text = squeezed(&text_of(&made.file));
+    assert_eq!(text.matches("£9,000,000.00").count(), 20);
+    assert_eq!(text.matches("£360,000,000,000.00").count(), 20);
+    // All but those that the foot of a page stands in.
+    assert!(
+        text.matches("Adescriptionthattakesmorethanoneline.")
+            .count()
+            > 150
+    );
+    assert!(
+        made.pages > shorter.pages,
+        "the lines of a description lie upon each other"
+    );
+}
+
+#[tokio::test]
 async fn the_head_of_a_table_stands_on_every_page() {
     let mut data = Template::Invoice.samples()[1].clone();
     data["lines"] = serde_json::json!(vec![data["lines"][0].clone(); 120]);
