@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::{Event, Locale, Text};
 use models::{ChatRequest, Completion, ModelError, OpenAiBody, Spender};
@@ -64,18 +64,38 @@ pub struct ErrorObject {
     pub code: Option<String>,
 }
 
+/// What `OpenAI`'s clients look at before they ask again by themselves.
+static SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
 /// A refusal on its way to a client of `OpenAI`'s API.
 struct Refusal {
     status: StatusCode,
     error: ErrorObject,
-    retry_after: Option<u64>,
+    again: Again,
+}
+
+/// Whether asking again may help.
+#[derive(Clone, Copy, Debug)]
+enum Again {
+    /// As its status says.
+    ByStatus,
+    /// After so many seconds.
+    After(u64),
+    /// It does not, although other refusals of this status pass.
+    Never,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut headers = HeaderMap::new();
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        match self.again {
+            Again::ByStatus => {}
+            Again::After(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            Again::Never => {
+                headers.insert(&SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
         }
         let body = ErrorBody { error: self.error };
         (self.status, headers, axum::Json(body)).into_response()
@@ -92,7 +112,7 @@ impl Refusal {
                 param: None,
                 code: Some(code.to_owned()),
             },
-            retry_after: None,
+            again: Again::ByStatus,
         }
     }
 
@@ -105,12 +125,17 @@ impl Refusal {
                 param: Some(param.to_owned()).filter(|param| !param.is_empty()),
                 code: code.map(str::to_owned),
             },
-            retry_after: None,
+            again: Again::ByStatus,
         }
     }
 
     fn after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+        self.again = Again::After(seconds);
+        self
+    }
+
+    fn for_good(mut self) -> Self {
+        self.again = Again::Never;
         self
     }
 
@@ -138,11 +163,11 @@ impl Refusal {
     post, path = "/v1/openai/v1/chat/completions", tag = "openai",
     request_body = ChatBody,
     responses(
+        Refusals,
         (status = 200, description = "A chat.completion, or with stream an event stream, whole", body = Object),
         (status = 400, description = "Not acceptable", body = ErrorBody),
-        (status = 402, description = "A budget is exhausted", body = ErrorBody),
         (status = 404, description = "No such model", body = ErrorBody),
-        Refusals,
+        (status = 429, description = "A budget is exhausted (insufficient_quota), or too many requests; see Retry-After", body = ErrorBody),
     ),
     security(("token" = ["content:create"])),
     extensions(("x-errors" = json!("openai"))),
@@ -328,15 +353,17 @@ fn refusal_of(error: &ModelError, model: Option<&str>, reader: Locale) -> Refusa
             refusal.error.param = Some("model".to_owned());
             refusal
         }
+        // Elsewhere a 402; here what clients of that API know, and it is no rate that a pause cures.
         ModelError::Exhausted { scope, .. } => Refusal::new(
-            StatusCode::PAYMENT_REQUIRED,
+            StatusCode::TOO_MANY_REQUESTS,
             "insufficient_quota",
-            "budget_exhausted",
+            "insufficient_quota",
             say(Text::with(
                 format!("No queda presupuesto para esta petición en «{scope}»"),
                 format!("There is no budget left for this request in \"{scope}\""),
             )),
-        ),
+        )
+        .for_good(),
         ModelError::ContextTooLong => Refusal::invalid(
             "messages",
             Some("context_length_exceeded"),

@@ -31,13 +31,18 @@ async fn an_exhausted_budget_is_a_402_that_names_its_scope_and_is_announced_once
     assert_eq!(refusal(&refused), (402, "budget_exhausted".into()));
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains(&format!("user:{user}")), "{detail}");
+    let body = compatible.json();
+    let error = &body["error"];
     assert_eq!(
+        (compatible.status.as_u16(), &error["type"], &error["code"]),
         (
-            compatible.status.as_u16(),
-            &compatible.json()["error"]["code"]
+            429,
+            &json!("insufficient_quota"),
+            &json!("insufficient_quota")
         ),
-        (402, &json!("budget_exhausted"))
+        "what OpenAI's clients know"
     );
+    assert_eq!(compatible.header("x-should-retry"), Some("false"));
     assert_eq!(world.provider.asked("small"), 0);
     assert_eq!(world.announced("content.budget_exhausted"), 1);
     assert_eq!(world.get("/v1/content").await.json()["items"], json!([]));
