@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::{Event, Locale, Text};
-use models::{ChatRequest, Completion, ModelError, OpenAiBody, Spender};
+use models::{ChatRequest, Completion, ModelError, OpenAiBody, Spender, Target};
 use ports::table::Write;
 use runtime::{Caller, Context, Problem, Refusals, Seed};
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Content>> {
     OpenApiRouter::new()
         .routes(routes!(chat))
         .routes(routes!(list_models))
+        .routes(routes!(read_model))
 }
 
 /// The body of `POST /chat/completions`, as `OpenAI` describes it.
@@ -127,6 +128,15 @@ impl Refusal {
             },
             again: Again::ByStatus,
         }
+    }
+
+    fn unknown_model(model: &str) -> Self {
+        let message =
+            format!("The model '{model}' does not exist or you do not have access to it.");
+        let (kind, code) = ("invalid_request_error", "model_not_found");
+        let mut refusal = Self::new(StatusCode::NOT_FOUND, kind, code, message);
+        refusal.error.param = Some("model".to_owned());
+        refusal
     }
 
     fn after(mut self, seconds: u64) -> Self {
@@ -340,19 +350,7 @@ fn understood(body: &[u8]) -> Result<OpenAiBody, Refusal> {
 fn refusal_of(error: &ModelError, model: Option<&str>, reader: Locale) -> Refusal {
     let say = |text: Text| text.get(reader).to_owned();
     match error {
-        ModelError::UnknownModel => {
-            let model = model.unwrap_or_default();
-            let message =
-                format!("The model '{model}' does not exist or you do not have access to it.");
-            let mut refusal = Refusal::new(
-                StatusCode::NOT_FOUND,
-                "invalid_request_error",
-                "model_not_found",
-                message,
-            );
-            refusal.error.param = Some("model".to_owned());
-            refusal
-        }
+        ModelError::UnknownModel => Refusal::unknown_model(model.unwrap_or_default()),
         // Elsewhere a 402; here what clients of that API know, and it is no rate that a pause cures.
         ModelError::Exhausted { scope, .. } => Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -408,12 +406,42 @@ fn refusal_of(error: &ModelError, model: Option<&str>, reader: Locale) -> Refusa
 async fn list_models(State(content): State<Arc<Content>>, _: Caller, context: Context) -> Response {
     match content.targets.list().await {
         Ok(list) => {
-            let models = list.iter().map(|target| {
-                json!({"id": target.name, "object": "model", "created": 0, "owned_by": "fleet"})
-            });
+            let models = list.iter().map(|target| model_of(target));
             axum::Json(json!({"object": "list", "data": models.collect::<Vec<_>>()}))
                 .into_response()
         }
         Err(error) => Refusal::of(error.into(), context.locale).into_response(),
     }
+}
+
+/// One of the models.
+#[utoipa::path(
+    get, path = "/v1/openai/v1/models/{model}", tag = "openai",
+    params(("model" = String, Path, description = "Its id in the list, or another name that it goes by")),
+    responses(
+        Refusals,
+        (status = 200, description = "A model", body = Object),
+        (status = 404, description = "No such model", body = ErrorBody),
+    ),
+    security(("token" = ["content:read"])),
+    extensions(("x-errors" = json!("openai"))),
+)]
+async fn read_model(
+    State(content): State<Arc<Content>>,
+    _: Caller,
+    context: Context,
+    Path(model): Path<String>,
+) -> Response {
+    let list = match content.targets.list().await {
+        Ok(list) => list,
+        Err(error) => return Refusal::of(error.into(), context.locale).into_response(),
+    };
+    match list.iter().find(|target| target.answers_to(&model)) {
+        Some(target) => axum::Json(model_of(target)).into_response(),
+        None => Refusal::unknown_model(&model).into_response(),
+    }
+}
+
+fn model_of(target: &Target) -> Value {
+    json!({"id": target.name, "object": "model", "created": 0, "owned_by": "fleet"})
 }

@@ -248,6 +248,23 @@ async fn the_models_are_listed_as_clients_list_them() {
 }
 
 #[tokio::test]
+async fn one_model_is_read_as_clients_read_it() {
+    let world = World::new();
+
+    let read = world.get("/v1/openai/v1/models/small").await;
+    let unknown = world.get("/v1/openai/v1/models/gpt-nothing").await;
+
+    assert_eq!(
+        read.json(),
+        world.get("/v1/openai/v1/models").await.json()["data"][0]
+    );
+    assert_eq!(
+        error(&unknown),
+        (404, json!("model_not_found"), json!("model"))
+    );
+}
+
+#[tokio::test]
 async fn a_call_by_a_key_is_accounted_to_it() {
     let world = World::new();
     world.says("Hola");
