@@ -4,8 +4,10 @@
 
 pub mod check;
 pub mod child;
+pub mod endpoint;
 pub mod install;
 pub mod keeper;
+pub mod peer;
 pub mod progress;
 pub mod record;
 pub mod server;

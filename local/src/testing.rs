@@ -12,7 +12,7 @@ use crate::{
     console::{note, say},
     failure::{Failure, Outcome, While},
     layout::Layout,
-    model::{Choice, Provision, check, weights::Profile},
+    model::{Choice, Provision, check, peer::Peer, targets, weights::Profile},
     passing,
 };
 
@@ -27,7 +27,7 @@ pub struct Options {
     /// Only tests whose name contains this.
     filter: Option<String>,
     /// Give the cloud a local model, check what it writes, and tell the tests its name in `FLEET_TEST_MODEL`.
-    /// Without it content generation has no model here: to build one takes minutes on a new machine.
+    /// Without it there is only a peer that says again what it is asked: to build a model takes minutes on a new machine.
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "tiny")]
     model: Option<Profile>,
 }
@@ -39,19 +39,25 @@ pub async fn run(options: &Options) -> Outcome {
     passing::within(&layout, async || with_model(&layout, options).await).await
 }
 
-/// The tests, after the local model that was asked for.
+/// The tests, with the peer that some of them ask by its name, and before it the local model that was asked for.
 async fn with_model(layout: &Layout, options: &Options) -> Outcome {
+    let peer = Peer::start()?.targets();
     match options.model {
         Some(profile) if profile != Profile::None => {
             let choice = Choice::Profile(profile);
             let provision = Provision::Local(choice.clone());
             provision.bring(layout, Some(CLOUD)).await;
             check::check_kept(layout, &choice).await?;
+            let both = targets::with_local(layout, peer);
+            targets::publish(layout, Some(&both)).await?;
         }
-        _ => say(format_args!(
-            "{:>10}  not tested; that is: cargo fleet test --model, or cargo fleet model check",
-            "model"
-        )),
+        _ => {
+            Provision::Given(peer).bring(layout, None).await;
+            say(format_args!(
+                "{:>10}  a peer that says again what it is asked; a real one: cargo fleet test --model",
+                "model"
+            ));
+        }
     }
     tests(layout, options)
 }

@@ -171,6 +171,15 @@ fn local(record: Option<&Record>) -> Value {
     }
 }
 
+/// The local model, if it answers now, and then others.
+pub fn with_local(layout: &Layout, others: Value) -> Value {
+    let mut list = local(Record::read(layout).as_ref());
+    if let (Some(list), Value::Array(others)) = (list.as_array_mut(), others) {
+        list.extend(others);
+    }
+    list
+}
+
 /// Tells the cloud which endpoints there are now: those given, else the local model. What the record says and
 /// what is written are one step, so that of two who publish at once none writes what is no longer true.
 pub async fn publish(layout: &Layout, given: Option<&Value>) -> Outcome<Published> {
