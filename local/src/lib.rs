@@ -17,6 +17,7 @@ pub mod layout;
 pub mod logs;
 pub mod mail;
 pub mod model;
+pub mod node;
 pub mod outputs;
 pub mod package;
 pub mod passing;

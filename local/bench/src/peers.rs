@@ -9,7 +9,7 @@ use std::{
     process::{Command, Output},
 };
 
-use fleet::{Failure, Outcome, failure::While, layout::Layout, python};
+use fleet::{Failure, Outcome, failure::While, layout::Layout, node, python};
 use serde_json::Value;
 
 use crate::invoices::{Invoice, Measured};
@@ -168,26 +168,7 @@ impl Workshop {
     /// Where the browser is installed.
     fn node(&self) -> Outcome<PathBuf> {
         let home = self.home.join("node");
-        let lock = self.sources.join("package-lock.json");
-        let wanted = fs::read_to_string(&lock).during("reading the peers' lock")?;
-        let stamp = home.join("installed");
-        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-            return Ok(home);
-        }
-        make(&home)?;
-        copy(
-            &self.sources.join("package.json"),
-            &home.join("package.json"),
-        )?;
-        copy(&lock, &home.join("package-lock.json"))?;
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--silent", "--ignore-scripts"]);
-        npm.args(["--no-audit", "--no-fund"]).current_dir(&home);
-        let output = npm.output().during("starting npm, which Node.js brings")?;
-        if !output.status.success() {
-            return Err(Failure::new(format!("npm ci failed: {}", last(&output))));
-        }
-        write(&stamp, &wanted)?;
+        node::ensure(Command::new("npm"), &self.sources, &home)?;
         Ok(home)
     }
 
