@@ -14,6 +14,7 @@ pub mod server;
 pub mod store;
 pub mod targets;
 pub mod tools;
+pub mod trial;
 pub mod weights;
 
 use std::{
@@ -52,6 +53,9 @@ enum Ask {
     Install(Which),
     /// Have the model write Spanish, English and JSON by a schema; fails if it does not.
     Check(Which),
+    /// Have the running cloud write the same over the WebSocket, losing the connection in the middle; fails if a
+    /// letter is lost.
+    Try,
     /// Keep the model of a cloud running.
     #[command(hide = true)]
     Keep(keeper::Options),
@@ -75,6 +79,7 @@ pub async fn run(options: &Options) -> Outcome {
             Ok(())
         }
         Ask::Check(which) => check::run(&Layout::developer(), &require(which.model)?).await,
+        Ask::Try => trial::run(&Layout::developer()).await,
         Ask::Keep(options) => keeper::run(options).await,
     }
 }

@@ -26,10 +26,10 @@ const START_LIMIT: Duration = Duration::from_mins(3);
 const TURN: Duration = Duration::from_millis(200);
 
 /// Frequent words of each language that the other does not have.
-const SPANISH: [&str; 14] = [
+pub(super) const SPANISH: [&str; 14] = [
     "el", "la", "los", "las", "de", "del", "que", "en", "y", "un", "una", "con", "para", "por",
 ];
-const ENGLISH: [&str; 13] = [
+pub(super) const ENGLISH: [&str; 13] = [
     "the", "of", "and", "is", "are", "with", "for", "that", "to", "in", "our", "you", "where",
 ];
 
@@ -158,7 +158,8 @@ fn count(text: &str, frequent: &[&str]) -> usize {
         .count()
 }
 
-fn require_language(text: &str, its: &[&str], other: &[&str], name: &str) -> Outcome {
+/// Fails unless a text is in this language, by its frequent words.
+pub(super) fn require_language(text: &str, its: &[&str], other: &[&str], name: &str) -> Outcome {
     let (its, other) = (count(text, its), count(text, other));
     if its >= 4 && its > 2 * other {
         Ok(())
@@ -170,15 +171,16 @@ fn require_language(text: &str, its: &[&str], other: &[&str], name: &str) -> Out
 /// What the schema asks for. Each text has a bound: without one a small model does not come to an end.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Product {
+pub(super) struct Product {
     name: String,
     tags: Vec<String>,
     #[serde(rename = "in_stock")]
     _in_stock: bool,
 }
 
-fn response_format() -> Value {
-    json!({ "type": "json_schema", "json_schema": { "name": "product", "strict": true, "schema": {
+/// The schema of a [`Product`].
+pub(super) fn schema() -> Value {
+    json!({
         "type": "object",
         "additionalProperties": false,
         "required": ["name", "tags", "in_stock"],
@@ -188,11 +190,16 @@ fn response_format() -> Value {
                       "items": { "type": "string", "maxLength": 16 } },
             "in_stock": { "type": "boolean" },
         },
-    }}})
+    })
+}
+
+fn response_format() -> Value {
+    json!({ "type": "json_schema", "json_schema": { "name": "product", "strict": true, "schema": schema() } })
 }
 
 impl Product {
-    fn parse(text: &str) -> Outcome<Self> {
+    /// Reads one, within the schema's bounds.
+    pub(super) fn parse(text: &str) -> Outcome<Self> {
         let product: Self =
             serde_json::from_str(text).during(format_args!("not by the schema, {text}"))?;
         let fits = |text: &str, most| text.chars().count() <= most;
