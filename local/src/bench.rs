@@ -25,6 +25,12 @@ pub struct Options {
     /// Also make a batch of 100 documents and one of 10 000, and compare the workers' memory; takes many minutes.
     #[arg(long)]
     batches: bool,
+    /// Measure nothing; have 10 000 documents made while those who make them are killed, and fail if one is lost,
+    /// doubled, or told before it is there; takes a quarter of an hour and more. A seed, which each run says, repeats
+    /// its chances; without one they are new.
+    #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0")]
+    #[arg(conflicts_with_all = ["no_cloud", "batches"])]
+    storm: Option<u64>,
 }
 
 /// Runs the command.
@@ -43,6 +49,8 @@ pub fn run(options: &Options) -> Outcome {
         (options.batches, "--batches"),
     ];
     bench.args(flags.iter().filter(|(on, _)| *on).map(|(_, flag)| flag));
+    let seed = options.storm.map(|seed| seed.to_string());
+    bench.args(seed.iter().flat_map(|seed| ["--storm", seed]));
     let status = bench.status().during("starting the bench")?;
     if status.success() {
         Ok(())

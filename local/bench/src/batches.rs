@@ -101,31 +101,45 @@ async fn one(cloud: &Cloud, person: &mut Person, rows: u32) -> Outcome<u64> {
         .map(|row| json!({"number": format!("2026-{row:05}")}))
         .collect();
     let new = json!({"template": "invoice", "format": "pdf", "common": common, "rows": numbers});
+    let path = begin(cloud, person, &new).await?;
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        tokio::time::sleep(ASK).await;
+        let Some(batch) = ask(cloud, person, &path).await else {
+            continue;
+        };
+        if batch["zip_url"].is_string() {
+            return finished(&batch, rows);
+        }
+        note(format_args!(
+            "{:>10}  {} of {rows}",
+            "batch", batch["ready"]
+        ));
+    }
+    Err(Failure::new(format!("no archive after {PATIENCE:?}")))
+}
+
+/// Has a batch taken on; gives its path.
+pub async fn begin(cloud: &Cloud, person: &Person, new: &Value) -> Outcome<String> {
     let queued = cloud
-        .post("/v1/document-batches", Some(&person.access), &new)
+        .post("/v1/document-batches", Some(&person.access), new)
         .await;
     let id = queued.body["id"]
         .as_str()
         .ok_or_else(|| Failure::new(format!("no batch was taken on: {:?}", queued.body)))?;
-    let path = format!("/v1/document-batches/{id}");
-    let started = Instant::now();
-    while started.elapsed() < PATIENCE {
-        tokio::time::sleep(ASK).await;
-        let answer = cloud.get(&path, Some(&person.access)).await;
-        if answer.status == 401 {
-            // The token has expired meanwhile.
-            *person = cloud
-                .sign_in(person.email.clone(), person.password.clone())
-                .await;
-        } else if answer.body["zip_url"].is_string() {
-            return finished(&answer.body, rows);
-        }
-        note(format_args!(
-            "{:>10}  {} of {rows}",
-            "batch", answer.body["ready"]
-        ));
+    Ok(format!("/v1/document-batches/{id}"))
+}
+
+/// How far a batch is; nothing if the person had to sign in again first, because the token has expired meanwhile.
+pub async fn ask(cloud: &Cloud, person: &mut Person, path: &str) -> Option<Value> {
+    let answer = cloud.get(path, Some(&person.access)).await;
+    if answer.status == 401 {
+        *person = cloud
+            .sign_in(person.email.clone(), person.password.clone())
+            .await;
+        return None;
     }
-    Err(Failure::new(format!("no archive after {PATIENCE:?}")))
+    Some(answer.body)
 }
 
 /// Only a batch without a fault says something about the work of so many rows.

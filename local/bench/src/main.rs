@@ -13,6 +13,7 @@ mod peers;
 mod process;
 mod provider;
 mod report;
+mod storm;
 mod tokens;
 
 use std::{process::ExitCode, thread};
@@ -40,6 +41,10 @@ struct Options {
     /// Let the cloud make a batch of 100 documents and one of 10 000.
     #[arg(long)]
     batches: bool,
+    /// Measure nothing; let the cloud make 10 000 documents while those who make them are killed, by the chances of
+    /// this seed; those of 0 are new each time.
+    #[arg(long, conflicts_with_all = ["no_cloud", "batches"])]
+    storm: Option<u64>,
 }
 
 /// The name of the bench's own cloud.
@@ -70,6 +75,11 @@ async fn run(options: &Options) -> Outcome {
             "load {load:.1} on {processors} processors; above half of them, what else runs is measured too"
         ));
     }
+    match options.storm {
+        None => {}
+        Some(0) => return storm(fastrand::u64(1..)).await,
+        Some(seed) => return storm(seed).await,
+    }
     functions::cold(binaries, options.runs, &mut report)?;
     functions::platform(binaries, options.runs * 30)?;
     gateway::overhead(options.runs * 30, &mut report).await?;
@@ -83,6 +93,19 @@ async fn run(options: &Options) -> Outcome {
     }
     report.end();
     Ok(())
+}
+
+/// The storm alone, in a cloud of its own. Here a goal that is missed is a fault, and not a figure.
+async fn storm(seed: u64) -> Outcome {
+    let (layout, mut report) = (layout(), Report::default());
+    passing::within(&layout, async || {
+        runtime::start();
+        let cloud = Cloud::of(&layout.outputs());
+        storm::measure(&cloud, &layout, seed, &mut report).await
+    })
+    .await?;
+    report.end();
+    report.all_met()
 }
 
 /// The bench's own cloud, of the binaries that are measured.
