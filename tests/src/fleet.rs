@@ -15,6 +15,7 @@ use content::{Content, Targets};
 use documents::Documents;
 use documents::batch::Batches;
 use documents::batch::worker::Told;
+use documents::brand::Logos;
 use documents::renderer::Renderer;
 use domain::{Email, Envelope, Event};
 use files::Files;
@@ -172,6 +173,7 @@ impl Fleet {
             table: documents_table.clone(),
             blobs: blobs.clone(),
             renderer: Renderer::new(renderer()),
+            logos: Logos::default(),
             // However busy the machine is: what is asked of this world is asked at once.
             patience: Duration::from_mins(1),
             clock: clock.clone(),

@@ -1,5 +1,6 @@
 //! The routes of documents and of the templates that they are made from.
 
+mod brand;
 mod derive;
 mod drafts;
 mod templates;
@@ -42,6 +43,7 @@ pub fn routes(documents: Arc<Documents>) -> OpenApiRouter {
         .routes(routes!(download))
         .merge(derive::routes())
         .merge(templates::routes())
+        .merge(brand::routes())
         .with_state(documents)
         .merge(drafts::routes(Drafts { batches }))
 }
@@ -416,7 +418,9 @@ impl From<DocumentsError> for Problem {
             ),
             DocumentsError::UnsupportedFormat(format) => Self::new(&problem::VALIDATION_FAILED)
                 .field("/format", no_such_format(format.name())),
-            DocumentsError::Unfit(faults) => invalid(&problem::VALIDATION_FAILED, faults),
+            DocumentsError::Unfit(faults) | DocumentsError::BadBrand(faults) => {
+                invalid(&problem::VALIDATION_FAILED, faults)
+            }
             DocumentsError::BadTemplate(refusal, faults) => invalid(code_of(&refusal), faults),
             DocumentsError::TooManyVersions => Self::new(&TOO_MANY_VERSIONS).detail(Text::with(
                 format!("Tiene {MOST_VERSIONS}, el máximo"),
@@ -506,6 +510,7 @@ fn typeset_problem(error: TypesetError) -> Problem {
         | TypesetError::BadSchema { .. }
         | TypesetError::Protected { .. }
         | TypesetError::Unreadable { .. }
+        | TypesetError::BadPicture { .. }
         | TypesetError::Unfit { .. } => {
             // What the compiler says may quote a template, so it is not logged.
             tracing::error!("a template that was checked refused data that fits its schema");

@@ -48,6 +48,7 @@ use ring::digest::{Context as Hash, SHA256};
 use serde::{Deserialize, Serialize};
 use uuid::Builder;
 
+use crate::brand::Brand;
 use crate::format::Format;
 use crate::refusal::Refusal;
 use crate::{Documents, DocumentsError};
@@ -121,6 +122,9 @@ pub struct BatchRecord {
     pub template_version: u32,
     /// The kind of file.
     pub format: Format,
+    /// The brand that its documents wear, as it was when the batch was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<Brand>,
     /// All rows.
     pub total: u32,
     /// 1 for all rows; each retry of the failed ones counts one more.

@@ -288,6 +288,7 @@ async fn create(
     let new = batch::NewBatch {
         template: new.template,
         format: new.format,
+        brand: batches.documents.brand(caller.organisation).await?,
         rows,
     };
     let trace = Some(context.trace.to_string());

@@ -35,6 +35,7 @@ use serde_json::{Map, Value};
 
 use crate::batch::rows::Segments;
 use crate::batch::{BatchError, Batches, NewBatch, Row};
+use crate::brand::Brand;
 use crate::format::Format;
 use crate::layout::Layout;
 use crate::overlay::laid_over;
@@ -95,6 +96,9 @@ pub struct DraftRecord {
     pub template: String,
     /// The kind of file.
     pub format: Format,
+    /// The brand that its documents wear, as it was when the draft was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<Brand>,
     /// How many recipients it has; nothing if it is one document.
     pub recipients: Option<u32>,
     /// What became of it; nothing until then.
@@ -222,6 +226,7 @@ impl Drafts {
             id,
             template: pinned(&layout),
             format,
+            brand: documents.brand(owner.org).await?,
             recipients: recipients
                 .as_ref()
                 .map(|list| u32::try_from(list.len()).unwrap_or(u32::MAX)),
@@ -401,7 +406,13 @@ impl Drafts {
         let id = Id::new(record.id.uuid());
         let made = self
             .documents()
-            .create(&record.owner(org), id, new, runtime::trace::current())
+            .create(
+                &record.owner(org),
+                id,
+                new,
+                record.brand.clone(),
+                runtime::trace::current(),
+            )
             .await?;
         Ok(Outcome::Document(made.id))
     }
@@ -416,6 +427,7 @@ impl Drafts {
         let new = NewBatch {
             template: record.template.clone(),
             format: Some(record.format),
+            brand: record.brand.clone(),
             rows: rows(data, recipients)?,
         };
         let id = Id::new(record.id.uuid());

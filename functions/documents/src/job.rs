@@ -8,15 +8,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::brand::Look;
 use crate::format::Format;
 use crate::pdf::Edit;
+use crate::picture::Flaw;
 use crate::template::Template;
 
 /// What the child is asked for, in one frame.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request<'a> {
-    /// A document from a template and data.
+    /// A document from a template and data. If it wears a logo, that follows in a frame of its own.
     Typeset(Cow<'a, Job>),
     /// A file from files that were made before; they follow in frames of their own.
     Edit {
@@ -27,6 +29,8 @@ pub enum Request<'a> {
         /// Where to stop.
         limits: Limits,
     },
+    /// A picture without what is said about it, if it can be unpacked; it follows in a frame of its own.
+    Picture,
 }
 
 /// One document to make. The same job gives the same bytes, in any process.
@@ -42,6 +46,9 @@ pub struct Job {
     pub data: Value,
     /// What the engine worked out from it, such as totals.
     pub computed: Value,
+    /// What the document wears, if its organisation has a brand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
     /// The date of creation in the file, to the second.
     pub timestamp: Timestamp,
     /// Names the document; a hash of it is the file's `/ID`.
@@ -196,6 +203,12 @@ pub enum TypesetError {
     Unreadable {
         /// Which of the files, counted from 0.
         file: u32,
+    },
+    /// A picture is not taken on.
+    #[error("picture refused: {flaw}")]
+    BadPicture {
+        /// What is wrong with it.
+        flaw: Flaw,
     },
     /// It took longer than it may, in time or in processor time.
     #[error("took longer than allowed")]

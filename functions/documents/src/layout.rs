@@ -65,6 +65,14 @@ impl Layout {
         }
     }
 
+    /// Whether its documents wear the organisation's brand: a Word file stays as its author made it.
+    pub fn shows_brand(&self) -> bool {
+        match self {
+            Self::BuiltIn(_) => true,
+            Self::Own(version) => matches!(version.body, Body::Typst(_)),
+        }
+    }
+
     /// The kind of file to make: the one that is asked for, if any; else PDF, and DOCX of a Word file.
     ///
     /// # Errors
@@ -107,6 +115,7 @@ impl Layout {
             output,
             data: checked.data,
             computed: checked.computed,
+            look: None,
             limits,
         }
     }

@@ -14,6 +14,7 @@
 //! | a document | `org_…` | `document#doc_…` |
 //! | a template | `org_…` | `template#tpl_…` |
 //! | a version of it | `org_…` | `template-version#tpl_…#000001` |
+//! | the brand and its logo | `org_…` | `brand`, `brand-logo#` and a hash |
 //! | an event of the outbox | `org_…` | `event#evt_…` |
 //!
 //! The rows of what comes later are named in those modules. Files stand in the bucket under `org_…/doc_…` and
@@ -23,8 +24,10 @@
 pub mod api;
 pub mod batch;
 pub mod batch_api;
+pub mod brand;
 pub mod check;
 pub mod derive;
+pub mod design;
 pub mod draft;
 pub mod flow;
 pub mod format;
@@ -35,6 +38,7 @@ pub mod layout;
 pub mod overlay;
 pub mod own;
 pub mod pdf;
+pub mod picture;
 pub mod queued;
 pub mod refusal;
 pub mod renderer;
@@ -58,9 +62,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use check::{Checked, Fault};
+use brand::{Brand, Logos};
+use check::Fault;
+use design::Design;
 use format::Format;
-use job::{Output, Rendered, TypesetError};
+use job::{Job, Output, Rendered, TypesetError};
 use layout::Layout;
 use own::Refusal;
 use renderer::Renderer;
@@ -80,6 +86,8 @@ pub struct Documents {
     pub blobs: Arc<dyn Blobs>,
     /// The child that sets them.
     pub renderer: Renderer,
+    /// Logos that this process has read.
+    pub logos: Logos,
     /// How long a caller waits before a document is left to the worker; see [`queued::PATIENCE`].
     pub patience: Duration,
     /// Time.
@@ -187,6 +195,9 @@ pub enum DocumentsError {
     /// A template is not taken on.
     #[error("template refused: {} faults", .1.len())]
     BadTemplate(Refusal, Vec<Fault>),
+    /// A brand is not taken on.
+    #[error("brand refused: {} faults", .0.len())]
+    BadBrand(Vec<Fault>),
     /// A template has as many versions as it may have.
     #[error("too many versions")]
     TooManyVersions,
@@ -211,8 +222,8 @@ pub enum DocumentsError {
 }
 
 impl Documents {
-    /// Makes a document at once. The id comes from the request, so that a request that is sent again makes
-    /// the same document and not a second one.
+    /// Makes a document at once that wears this brand. The id comes from the request, so that a request that is
+    /// sent again makes the same document and not a second one.
     ///
     /// # Errors
     /// Everything of [`DocumentsError`] but [`DocumentsError::NotFound`].
@@ -221,11 +232,12 @@ impl Documents {
         owner: &Owner,
         id: Id<Document>,
         new: NewDocument,
+        brand: Option<Brand>,
         trace: Option<String>,
     ) -> Result<DocumentRecord, DocumentsError> {
-        let layout = self.layout(owner.org, &new.template).await?;
-        let format = layout.format(new.format)?;
-        self.create_with(owner, id, &layout, new.data, format, trace)
+        let design = self.design_with(owner.org, &new.template, brand).await?;
+        let format = design.layout.format(new.format)?;
+        self.create_with(owner, id, &design, new.data, format, trace)
             .await
     }
 
@@ -233,12 +245,12 @@ impl Documents {
         &self,
         owner: &Owner,
         id: Id<Document>,
-        layout: &Layout,
+        design: &Design,
         data: Value,
         format: Format,
         trace: Option<String>,
     ) -> Result<DocumentRecord, DocumentsError> {
-        let record = self.make(owner, id, layout, data, format).await?;
+        let record = self.make(owner, id, design, data, format).await?;
         self.keep(owner.org, record, trace).await
     }
 
@@ -272,18 +284,16 @@ impl Documents {
         let checked = layout.prepare(data).map_err(DocumentsError::Unfit)?;
         match layout {
             Layout::BuiltIn(_) => Ok(()),
-            Layout::Own(_) => self.set(layout, checked, Output::Verdict).await.map(|_| ()),
+            Layout::Own(_) => {
+                let job = layout.job(checked, Output::Verdict);
+                self.set(layout, &job).await.map(|_| ())
+            }
         }
     }
 
     /// Sends a job to the renderer; what it says of the template is told apart by whose template it is.
-    async fn set(
-        &self,
-        layout: &Layout,
-        checked: Checked,
-        output: Output,
-    ) -> Result<Rendered, DocumentsError> {
-        let error = match self.renderer.render(&layout.job(checked, output)).await {
+    async fn set(&self, layout: &Layout, job: &Job) -> Result<Rendered, DocumentsError> {
+        let error = match self.renderer.render(job).await {
             Ok(made) => return Ok(made),
             Err(error) => error,
         };
@@ -302,6 +312,17 @@ impl Documents {
         })
     }
 
+    /// Checks the data and sends its job to the renderer.
+    async fn set_data(
+        &self,
+        design: &Design,
+        data: Value,
+        output: Output,
+    ) -> Result<Rendered, DocumentsError> {
+        let checked = design.layout.prepare(data).map_err(DocumentsError::Unfit)?;
+        self.set(&design.layout, &design.job(checked, output)).await
+    }
+
     /// A look at a document that is not kept: it costs no row, and its link leads to a file that the bucket
     /// forgets after a day. The same template and data give the same file in the same place.
     ///
@@ -310,12 +331,11 @@ impl Documents {
     pub async fn preview(
         &self,
         org: Id<Organisation>,
-        layout: &Layout,
+        design: &Design,
         data: Value,
         output: Output,
     ) -> Result<(Rendered, Link), DocumentsError> {
-        let checked = layout.prepare(data).map_err(DocumentsError::Unfit)?;
-        let made = self.set(layout, checked, output).await?;
+        let made = self.set_data(design, data, output).await?;
         let (end, content_type) = match output {
             Output::Png { .. } => ("png", "image/png"),
             Output::File(format) => (format.name(), format.content_type()),
@@ -342,15 +362,15 @@ impl Documents {
         &self,
         owner: &Owner,
         id: Id<Document>,
-        layout: &Layout,
+        design: &Design,
         data: Value,
         format: Format,
     ) -> Result<DocumentRecord, DocumentsError> {
+        let layout = &design.layout;
         if !layout.takes(format) {
             return Err(DocumentsError::UnsupportedFormat(format));
         }
-        let checked = layout.prepare(data).map_err(DocumentsError::Unfit)?;
-        let made = self.set(layout, checked, Output::File(format)).await?;
+        let made = self.set_data(design, data, Output::File(format)).await?;
         let record = DocumentRecord {
             id,
             template: layout.name(),

@@ -18,7 +18,9 @@
 //!
 //! * `data`: what the request sent, checked by the schema, as a dictionary. The same is in
 //!   `sys.inputs.data`, and in `json("/data.json")`, as the built-in templates read it.
-//! * `/frame.typ` and `/locale.typ`: the page, the numbers and the dates of the built-in templates.
+//! * `brand`: what the organisation's documents wear, `none` if it has not said; else `accent`, `font` and `logo`
+//!   (`none`, or `path`, `alt`, `width` and `height`). The same is in `json("/brand.json")`.
+//! * `/frame.typ` and `/locale.typ`: the page, which wears the brand, the numbers and the dates of the built-in templates.
 //!
 //! There is no other file, no package, no plug-in, no `eval` and no clock. Texts of the data are never
 //! markup. A link may lead to `http`, `https`, `mailto` and `tel`, and nowhere else.

@@ -16,6 +16,7 @@ use ports::table::{If, Item, Key, Write, WriteError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::brand::Brand;
 use crate::format::Format;
 use crate::refusal::Refusal;
 use crate::{DocumentRecord, Documents, DocumentsError, NewDocument, Owner, file_of};
@@ -32,6 +33,9 @@ pub struct QueuedDocument {
     pub template: String,
     /// The kind of file.
     pub format: Format,
+    /// The brand that it wears, as it was when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<Brand>,
     /// Who asked for it.
     pub created_by: Id<User>,
     /// When.
@@ -61,46 +65,47 @@ impl Documents {
         new: NewDocument,
         trace: Option<String>,
     ) -> Result<Found, DocumentsError> {
-        let layout = self.layout(owner.org, &new.template).await?;
-        let format = layout.format(new.format)?;
+        let design = self.design(owner.org, &new.template).await?;
+        let format = design.layout.format(new.format)?;
         let data = new.data.clone();
-        let at_once = self.create_with(owner, id, &layout, data, format, trace.clone());
-        match tokio::time::timeout(self.patience, at_once).await {
-            Ok(made) => Ok(Found::Ready(Box::new(made?))),
-            Err(_) => self.queue(owner, id, new, format, trace).await,
+        let at_once = self.create_with(owner, id, &design, data, format, trace.clone());
+        if let Ok(made) = tokio::time::timeout(self.patience, at_once).await {
+            return Ok(Found::Ready(Box::new(made?)));
         }
-    }
-
-    async fn queue(
-        &self,
-        owner: &Owner,
-        id: Id<Document>,
-        new: NewDocument,
-        format: Format,
-        trace: Option<String>,
-    ) -> Result<Found, DocumentsError> {
-        let file = Blob {
-            bytes: new.data.to_string().into_bytes(),
-            content_type: "application/json".to_owned(),
-        };
-        self.blobs.put(&data_key(owner.org, id), file).await?;
         let queued = QueuedDocument {
             id,
             template: new.template,
             format,
+            brand: design.brand(),
             created_by: owner.user,
             created_at: self.clock.now(),
             error: None,
         };
+        self.queue(owner.org, queued, &new.data, trace).await
+    }
+
+    async fn queue(
+        &self,
+        org: Id<Organisation>,
+        queued: QueuedDocument,
+        data: &Value,
+        trace: Option<String>,
+    ) -> Result<Found, DocumentsError> {
+        let id = queued.id;
+        let file = Blob {
+            bytes: data.to_string().into_bytes(),
+            content_type: "application/json".to_owned(),
+        };
+        self.blobs.put(&data_key(org, id), file).await?;
         let parts = vec![
             // What was made in the last moment needs no worker.
-            Write::Check(crate::row_key(owner.org, id), If::Absent),
-            Write::Put(Item::new(queued_key(owner.org, id), &queued), If::Absent),
-            self.event(owner.org, Event::DocumentQueued { document: id }, trace),
+            Write::Check(crate::row_key(org, id), If::Absent),
+            Write::Put(Item::new(queued_key(org, id), &queued), If::Absent),
+            self.event(org, Event::DocumentQueued { document: id }, trace),
         ];
         match self.table.write(parts).await {
             Ok(()) => Ok(Found::Queued(queued)),
-            Err(error) => match self.look(owner.org, id).await {
+            Err(error) => match self.look(org, id).await {
                 Err(DocumentsError::NotFound) => Err(error.into()),
                 found => found,
             },
@@ -218,8 +223,10 @@ impl Documents {
             .await?
             .ok_or_else(lost)?;
         let data: Value = serde_json::from_slice(&file.bytes).map_err(|_| lost())?;
-        let layout = self.layout(org, &queued.template).await?;
-        self.make(&owner, queued.id, &layout, data, queued.format)
+        let design = self
+            .design_with(org, &queued.template, queued.brand.clone())
+            .await?;
+        self.make(&owner, queued.id, &design, data, queued.format)
             .await
     }
 }

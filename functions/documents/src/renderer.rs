@@ -82,7 +82,18 @@ impl Renderer {
     /// What the child says, or that it died or took too long.
     pub async fn render(&self, job: &Job) -> Result<Rendered, TypesetError> {
         let request = Request::Typeset(Cow::Borrowed(job));
-        self.answer(&request, &[], job.limits).await
+        let emblem = job.look.as_ref().and_then(|look| look.emblem());
+        let files: Vec<&[u8]> = emblem.into_iter().map(|(_, octets)| octets).collect();
+        self.answer(&request, &files, job.limits).await
+    }
+
+    /// The picture without what is said about it, once it was unpacked to its end.
+    ///
+    /// # Errors
+    /// [`TypesetError::BadPicture`], or that the child died or took too long.
+    pub async fn picture(&self, file: &[u8]) -> Result<Rendered, TypesetError> {
+        self.answer(&Request::Picture, &[file], Limits::default())
+            .await
     }
 
     /// Makes one file of the files; like [`Self::render`] in all else.

@@ -47,9 +47,6 @@ pub struct Typeset {
 /// Points of a picture's longer side at most: a page larger than that is shown smaller.
 const LONGEST_SIDE: f64 = 2400.0;
 
-/// The colour of headings, as in `templates/frame.typ`.
-const ACCENT: &str = "1D3F5E";
-
 /// Dots for each point of a picture: 144 dots an inch.
 const DOTS: f64 = 2.0;
 
@@ -77,7 +74,7 @@ pub fn typeset(job: &Job) -> Result<Typeset, TypesetError> {
     if let (Source::Docx(source), Output::File(Format::Docx)) = (&job.source, job.output) {
         return bounded(fill::fill(source, job)?, None, job);
     }
-    glyphs::check(&job.data)?;
+    glyphs::check(&job.data, fonts::of(job))?;
     let made = compile(job);
     // The engine remembers what it worked out; without this the process grows with every document. What
     // the next document does not use again is forgotten; what it does, the template's part, saves a
@@ -121,11 +118,12 @@ pub fn stamp(text: &str) -> Result<Vec<u8>, TypesetError> {
         output: Output::File(Format::Pdf),
         data: json!({ "text": text }),
         computed: Value::Null,
+        look: None,
         timestamp: Timestamp::UNIX_EPOCH,
         ident: text.to_owned(),
         limits: Limits::default(),
     };
-    glyphs::check(&job.data)?;
+    glyphs::check(&job.data, fonts::of(&job))?;
     let world = JobWorld::new(&job)?;
     let refused = |all: &[_]| refusal::of(&world, &job, all);
     let document: PagedDocument = typst::compile(&world).output.map_err(|all| refused(&all))?;
@@ -173,7 +171,8 @@ fn compile(job: &Job) -> Result<Typeset, TypesetError> {
 /// A file of a format that has no pages.
 fn written(template: Template, format: Format, job: &Job) -> Result<Typeset, TypesetError> {
     let flow = Flow::of(template, &job.data, &job.computed);
-    let file = write::write(&flow, format, ACCENT).map_err(|error| TypesetError::Refused {
+    let written = write::write(&flow, format, job.look.as_ref());
+    let file = written.map_err(|error| TypesetError::Refused {
         message: error.to_string(),
         place: None,
     })?;

@@ -212,7 +212,7 @@ impl Invoice {
 
     /// The same as a page of HTML.
     pub fn html(&self) -> Outcome<String> {
-        let page = documents::write::write(&self.flow, Format::Html, "1d3f5e");
+        let page = documents::write::write(&self.flow, Format::Html, None);
         String::from_utf8(page.during("writing HTML")?).during("reading HTML")
     }
 }

@@ -258,8 +258,9 @@ fn listed(
 /// Takes on a template of the organisation's own: Typst source, or a Word file with placeholders.
 ///
 /// The source is Typst. It finds what a document is made from in the dictionary `data` (also as
-/// `sys.inputs.data` and `json("/data.json")`); texts of it are never markup. It may import
-/// `/frame.typ` and `/locale.typ`, the page, the dates and the amounts of the built-in templates, and reaches
+/// `sys.inputs.data` and `json("/data.json")`); texts of it are never markup. What the
+/// organisation's documents wear is in `brand`: `none`, or `accent`, `font` and `logo` (`none`, or `path` and `alt` for
+/// `image`). It may import `/frame.typ` and `/locale.typ`, the page, the dates and the amounts of the built-in templates, and reaches
 /// no other file, no package, no network, no plug-in, no `eval` and no clock.
 ///
 /// A Word file is filled and becomes DOCX. `{{ customer.name }}` prints a value as text;

@@ -9,6 +9,7 @@ use ports::table::{If, Item, Write};
 use super::rows::{Row, Segments};
 use super::{BatchError, BatchRecord, BatchState, Batches, Counts, INPUTS_KEPT, RowError};
 use super::{batch_key, input_key};
+use crate::brand::Brand;
 use crate::format::Format;
 use crate::layout::Layout;
 use crate::{DocumentsError, Owner};
@@ -23,6 +24,8 @@ pub struct NewBatch {
     pub template: String,
     /// The kind of file, if it is not the template's own.
     pub format: Option<Format>,
+    /// The brand that the documents wear, if the template shows one.
+    pub brand: Option<Brand>,
     /// The rows, in order.
     pub rows: Segments,
 }
@@ -49,6 +52,7 @@ impl Batches {
             template: layout.name(),
             template_version: layout.version(),
             format,
+            brand: new.brand.filter(|_| layout.shows_brand()),
             total,
             attempt: 1,
             segments,

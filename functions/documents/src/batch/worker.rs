@@ -21,9 +21,9 @@ use super::finish::TRIES;
 use super::rows::{self, Chunk, Row};
 use super::{BatchError, BatchRecord, BatchState, Batches, ChunkRecord, Place, RowDocument};
 use super::{chunk_key, document_key, document_of, error_key, input_key};
+use crate::design::Design;
 use crate::draft::{Drafts, Outcome};
 use crate::job::TypesetError;
-use crate::layout::Layout;
 use crate::queued::Found;
 use crate::{DocumentRecord, DocumentsError, Owner, file_of};
 
@@ -403,8 +403,9 @@ impl Worker {
         begun: Timestamp,
     ) -> Result<Made, BatchError> {
         let documents = &self.batches.documents;
-        let layout = match documents.layout(org, &record.template).await {
-            Ok(layout) => Some(layout),
+        let design = documents.design_with(org, &record.template, record.brand.clone());
+        let design = match design.await {
+            Ok(design) => Some(design),
             Err(DocumentsError::UnknownTemplate) => None,
             Err(error) => return Err(error.into()),
         };
@@ -421,7 +422,7 @@ impl Worker {
         let (mut group, mut written) = (Vec::new(), documents.clock.now());
         let last = rows.len().saturating_sub(1);
         for (index, row) in rows.into_iter().enumerate() {
-            group.push(self.outcome(org, record, layout.as_ref(), row).await?);
+            group.push(self.outcome(org, record, design.as_ref(), row).await?);
             let now = documents.clock.now();
             if index < last && now.duration_since(written) < WRITTEN_AFTER {
                 continue;
@@ -463,7 +464,7 @@ impl Worker {
         &self,
         org: Id<Organisation>,
         record: &BatchRecord,
-        layout: Option<&Layout>,
+        design: Option<&Design>,
         Row { row, data }: Row,
     ) -> Result<RowOutcome, BatchError> {
         let owner = Owner {
@@ -471,14 +472,14 @@ impl Worker {
             user: record.created_by,
         };
         let id = document_of(record.id, row);
-        let Some(layout) = layout else {
+        let Some(design) = design else {
             let error = RowError::of(row, DocumentsError::UnknownTemplate);
             return Ok(RowOutcome::Error(error));
         };
         let documents = &self.batches.documents;
         let set = async |data: Value| {
             documents
-                .make(&owner, id, layout, data, record.format)
+                .make(&owner, id, design, data, record.format)
                 .await
         };
         let made = match set(data.clone()).await {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use documents::batch::Batches;
+use documents::brand::Logos;
 use documents::queued::PATIENCE;
 use documents::renderer::Renderer;
 use documents::{Documents, api, batch_api};
@@ -24,6 +25,7 @@ async fn main() -> Result<(), runtime::Error> {
         table: aws.table(environment.require("DOCUMENTS_TABLE")?),
         blobs: aws.blobs(environment.require("DOCUMENTS_BUCKET")?),
         renderer: Renderer::new(renderer),
+        logos: Logos::default(),
         patience: PATIENCE,
         clock: clock.clone(),
         ids: ids.clone(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use documents::Documents;
 use documents::batch::Batches;
 use documents::batch::worker::{Told, Worker};
+use documents::brand::Logos;
 use documents::queued::PATIENCE;
 use documents::renderer::Renderer;
 use ports::clock::SystemClock;
@@ -25,6 +26,7 @@ async fn main() -> Result<(), runtime::Error> {
         table: aws.table(environment.require("DOCUMENTS_TABLE")?),
         blobs: aws.blobs(&bucket),
         renderer: Renderer::new(renderer),
+        logos: Logos::default(),
         patience: PATIENCE,
         clock: SystemClock::shared(),
         ids: RandomIds::shared(),

@@ -231,6 +231,7 @@ fn refused(error: TypesetError, sample: &str, body: &str) -> DocumentsError {
         TypesetError::Aborted => (Refusal::Source, fault(body, too_hungry())),
         error @ (TypesetError::Crashed { .. }
         | TypesetError::Protected { .. }
+        | TypesetError::BadPicture { .. }
         | TypesetError::Unreadable { .. }) => return DocumentsError::Typeset(error),
     };
     DocumentsError::BadTemplate(refusal, vec![fault])

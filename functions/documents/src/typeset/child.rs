@@ -1,10 +1,11 @@
 //! The child's side of the pipe: one job at a time, until the parent closes it.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use super::{Typeset, limits, typeset};
-use crate::job::{Answer, Request, TypesetError, announced_length, frame_length};
-use crate::pdf;
+use crate::job::{Answer, Job, Request, TypesetError, announced_length, frame_length};
+use crate::{pdf, picture};
 
 /// Answers jobs until the input ends, or until the process has grown so much that a fresh one is
 /// cheaper: the allocator does not give back what a very large document took.
@@ -15,12 +16,13 @@ pub fn serve(mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     while let Some(frame) = read_frame(&mut input)? {
         limits::restrict_cpu()?;
         let made = match serde_json::from_slice(&frame).map_err(io::Error::other)? {
-            Request::Typeset(job) => typeset(&job),
+            Request::Typeset(job) => typeset(&dressed(&mut input, job.into_owned())?),
             Request::Edit {
                 edit,
                 files,
                 limits,
             } => pdf::edit(&edit, &read_files(&mut input, files)?, limits),
+            Request::Picture => examined(&read_file(&mut input)?),
         };
         let retires = limits::has_outgrown()?;
         answer(&mut output, made, retires)?;
@@ -47,11 +49,31 @@ fn answer(
     output.flush()
 }
 
+/// The job with the logo that follows it, if it wears one.
+fn dressed(input: &mut impl Read, mut job: Job) -> io::Result<Job> {
+    if let Some(look) = &mut job.look
+        && look.brand.logo.is_some()
+    {
+        look.logo = Some(Arc::new(read_file(input)?));
+    }
+    Ok(job)
+}
+
+fn examined(file: &[u8]) -> Result<Typeset, TypesetError> {
+    let bare = picture::examined(file).map_err(|flaw| TypesetError::BadPicture { flaw })?;
+    Ok(Typeset {
+        file: bare,
+        pages: None,
+    })
+}
+
 /// The files that belong to a request.
 fn read_files(input: &mut impl Read, count: u32) -> io::Result<Vec<Vec<u8>>> {
-    (0..count)
-        .map(|_| read_frame(input)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
-        .collect()
+    (0..count).map(|_| read_file(input)).collect()
+}
+
+fn read_file(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    read_frame(input)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// The next frame; nothing if the input ended before it began.

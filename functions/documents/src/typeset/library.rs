@@ -1,5 +1,5 @@
 //! What a template can call: the engine's library, for those of an organisation without the two functions
-//! that turn data into code, and with their data at hand.
+//! that turn data into code, and with their data and their brand at hand.
 
 use std::sync::LazyLock;
 
@@ -22,8 +22,12 @@ const WITHHELD: [&str; 2] = ["eval", "plugin"];
 ///
 /// # Errors
 /// [`TypesetError::Refused`] if the data cannot be a value of the engine.
-pub fn of_tenant(data: &Json, title: &str) -> Result<LazyHash<Library>, TypesetError> {
-    let data = value(data)?;
+pub fn of_tenant(
+    data: &Json,
+    brand: &Json,
+    title: &str,
+) -> Result<LazyHash<Library>, TypesetError> {
+    let (data, brand) = (value(data)?, value(brand)?);
     let mut inputs = Dict::new();
     inputs.insert("data".into(), data.clone());
     let mut library = Library::builder().with_inputs(inputs).build();
@@ -36,6 +40,7 @@ pub fn of_tenant(data: &Json, title: &str) -> Result<LazyHash<Library>, TypesetE
     library.std = Binding::detached(Module::new("std", scope.clone()));
     // Only here, not in `std`: what is at hand is not part of the language.
     scope.bind("data".into(), Binding::detached(data));
+    scope.bind("brand".into(), Binding::detached(brand));
     library.global = Module::new("global", scope);
     let title: Content = TextElem::packed(title);
     library.styles.set(DocumentElem::title, Some(title));

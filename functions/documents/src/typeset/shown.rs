@@ -9,12 +9,12 @@ use domain::Locale;
 use serde_json::{Value, json};
 use typst::text::FontWeight;
 
-use super::fonts;
+use super::fonts::Fonts;
 use crate::flow::invoice::{Facts, Invoice, Section};
 use crate::flow::{Column, Table};
 
-/// What is printed.
-pub fn shown(invoice: &Invoice) -> Value {
+/// What is printed, in these fonts.
+pub fn shown(invoice: &Invoice, fonts: &Fonts) -> Value {
     let language = invoice.language;
     let lines = |part: &Section<Vec<String>>| json!({"title": part.title, "lines": part.body});
     json!({
@@ -24,7 +24,7 @@ pub fn shown(invoice: &Invoice) -> Value {
         "facts": facts(&invoice.facts, language),
         "seller": lines(&invoice.seller),
         "buyer": lines(&invoice.buyer),
-        "table": table(&invoice.lines.body, language),
+        "table": table(&invoice.lines.body, language, fonts),
         "payment": invoice.payment.as_ref().map(|payment| {
             json!({"title": payment.title, "facts": facts(&payment.body, language)})
         }),
@@ -41,7 +41,8 @@ fn facts(facts: &Facts, language: Locale) -> Vec<[String; 2]> {
 
 /// Widths are in em of the text that is meant: `head` of a column's title, `width` of its widest cell or of a row's
 /// first cell.
-fn table(table: &Table, language: Locale) -> Value {
+fn table(table: &Table, language: Locale, fonts: &Fonts) -> Value {
+    let width = |cell: &String| fonts.width(cell, FontWeight::REGULAR);
     let rows: Vec<Vec<String>> = table
         .rows
         .iter()
@@ -49,21 +50,17 @@ fn table(table: &Table, language: Locale) -> Value {
         .collect();
     let widest = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell_width(cell)).fold(0.0, f64::max)
+        cells.map(width).fold(0.0, f64::max)
     };
     let column = |(index, column): (usize, &Column)| {
-        let head = fonts::width(&column.title, FontWeight::BOLD);
+        let head = fonts.width(&column.title, FontWeight::BOLD);
         json!({"title": column.title, "head": head, "width": widest(index)})
     };
     let columns: Vec<Value> = table.columns.iter().enumerate().map(column).collect();
     let row = |cells: &Vec<String>| {
-        let width = cells.first().map_or(0.0, |cell| cell_width(cell));
+        let width = cells.first().map_or(0.0, width);
         json!({"width": width, "cells": cells})
     };
     let rows: Vec<Value> = rows.iter().map(row).collect();
     json!({"columns": columns, "rows": rows, "totals": facts(&table.totals, language)})
-}
-
-fn cell_width(cell: &str) -> f64 {
-    fonts::width(cell, FontWeight::REGULAR)
 }

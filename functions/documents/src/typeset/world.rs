@@ -1,9 +1,9 @@
-//! All that a template can reach: its own text, the shared files, its job's data, the fonts. There is
+//! All that a template can reach: its own text, the shared files, its job's data and brand, the fonts. There is
 //! no file system, no network, no package and no clock behind it.
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use typst::diag::{FileError, FileResult};
 use typst::foundations::{Bytes, Datetime, Duration};
 use typst::syntax::{FileId, RootedPath, Source as SourceFile, VirtualPath, VirtualRoot};
@@ -11,8 +11,10 @@ use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
 use typst::{Library, World};
 
+use super::fonts::{self, Fonts};
 use super::shown::shown;
-use super::{fonts, library, sources};
+use super::{library, sources};
+use crate::brand::{Logo, Look};
 use crate::flow::invoice::Invoice;
 use crate::job::{Job, Source, TypesetError};
 use crate::template::Template;
@@ -35,8 +37,12 @@ pub struct JobWorld {
     main: SourceFile,
     /// Nothing for a built-in template: that of the process.
     library: Option<LazyHash<Library>>,
+    fonts: &'static Fonts,
     data: Bytes,
     shown: Bytes,
+    brand: Bytes,
+    /// Its path and its octets.
+    logo: Option<(String, Bytes)>,
 }
 
 impl JobWorld {
@@ -45,11 +51,12 @@ impl JobWorld {
     /// # Errors
     /// [`TypesetError::Refused`] if the data cannot be a value of the engine.
     pub fn new(job: &Job) -> Result<Self, TypesetError> {
+        let brand = job.look.as_ref().map_or(Value::Null, brand);
         let (main, library) = match &job.source {
             Source::BuiltIn(template) => (BUILT_IN[template.index()].clone(), None),
             Source::Own(own) => (
                 main_file(&own.text),
-                Some(library::of_tenant(&job.data, &own.title)?),
+                Some(library::of_tenant(&job.data, &brand, &own.title)?),
             ),
             Source::Docx(_) => {
                 return Err(TypesetError::Refused {
@@ -61,8 +68,15 @@ impl JobWorld {
         Ok(Self {
             main,
             library,
+            fonts: fonts::of(job),
             data: json_file(&job.data),
             shown: json_file(&shown_of(job)),
+            brand: json_file(&brand),
+            logo: job
+                .look
+                .as_ref()
+                .and_then(Look::emblem)
+                .map(|(logo, octets)| (logo_path(logo), Bytes::new(octets.to_vec()))),
         })
     }
 }
@@ -70,9 +84,29 @@ impl JobWorld {
 /// Only an invoice has more to show than its data.
 fn shown_of(job: &Job) -> Value {
     match job.source {
-        Source::BuiltIn(Template::Invoice) => shown(&Invoice::of(&job.data, &job.computed)),
+        Source::BuiltIn(Template::Invoice) => {
+            shown(&Invoice::of(&job.data, &job.computed), fonts::of(job))
+        }
         _ => Value::Null,
     }
+}
+
+/// What a template reads of a brand; null if there is none.
+fn brand(look: &Look) -> Value {
+    let brand = &look.brand;
+    let logo = brand.logo.as_ref().map(|logo| {
+        json!({
+            "path": logo_path(logo),
+            "alt": logo.alt,
+            "width": logo.picture.width,
+            "height": logo.picture.height,
+        })
+    });
+    json!({ "accent": brand.accent, "font": brand.font.family(), "logo": logo })
+}
+
+fn logo_path(logo: &Logo) -> String {
+    format!("/logo.{}", logo.picture.kind.end())
 }
 
 fn json_file(value: &Value) -> Bytes {
@@ -106,7 +140,7 @@ impl World for JobWorld {
     }
 
     fn book(&self) -> &LazyHash<FontBook> {
-        &fonts::fonts().book
+        &self.fonts.book
     }
 
     fn main(&self) -> FileId {
@@ -124,15 +158,17 @@ impl World for JobWorld {
     }
 
     fn file(&self, id: FileId) -> FileResult<Bytes> {
-        match project_path(id)? {
-            "/data.json" => Ok(self.data.clone()),
-            "/shown.json" => Ok(self.shown.clone()),
+        match (project_path(id)?, &self.logo) {
+            ("/data.json", _) => Ok(self.data.clone()),
+            ("/shown.json", _) => Ok(self.shown.clone()),
+            ("/brand.json", _) => Ok(self.brand.clone()),
+            (path, Some((logo, octets))) if path == logo => Ok(octets.clone()),
             _ => Err(FileError::AccessDenied),
         }
     }
 
     fn font(&self, index: usize) -> Option<Font> {
-        fonts::fonts().faces.get(index).cloned()
+        self.fonts.faces.get(index).cloned()
     }
 
     /// A template that wants a date has it in its data.

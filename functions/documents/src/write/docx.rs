@@ -2,13 +2,16 @@
 //! repeat on every page and are marked as such. Written part by part, because the libraries at hand know
 //! neither a language nor the head of a table.
 
+mod logo;
+
 use std::io::{Cursor, Write};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::WriteError;
 use super::markup::escaped;
+use super::{WriteError, accent, is_sans};
+use crate::brand::{Logo, Look};
 use crate::flow::{Block, Cell, Flow, Table};
 use domain::Locale;
 
@@ -23,24 +26,28 @@ const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?
 ///
 /// # Errors
 /// If the archive cannot be written.
-pub fn write(flow: &Flow, accent: &str) -> Result<Vec<u8>, WriteError> {
+pub fn write(flow: &Flow, look: Option<&Look>) -> Result<Vec<u8>, WriteError> {
+    let logo = look.and_then(Look::emblem);
     let parts = [
-        ("[Content_Types].xml", content_types()),
+        ("[Content_Types].xml", content_types(logo)),
         ("_rels/.rels", package_relations()),
         ("docProps/core.xml", core(flow)),
         ("docProps/app.xml", app()),
-        ("word/document.xml", document(flow)),
-        ("word/styles.xml", styles(flow, accent)),
+        ("word/document.xml", document(flow, logo)),
+        ("word/styles.xml", styles(flow, look)),
         ("word/numbering.xml", numbering(flow)),
         ("word/settings.xml", settings(flow)),
         ("word/footer1.xml", footer(flow)),
-        ("word/_rels/document.xml.rels", document_relations()),
+        ("word/_rels/document.xml.rels", document_relations(logo)),
     ];
-    archive(&parts).map_err(|error| WriteError(error.to_string()))
+    archive(&parts, logo).map_err(|error| WriteError(error.to_string()))
 }
 
 /// The parts under a date that is always the same.
-fn archive(parts: &[(&str, String)]) -> zip::result::ZipResult<Vec<u8>> {
+fn archive(
+    parts: &[(&str, String)],
+    logo: Option<(&Logo, &[u8])>,
+) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
@@ -48,6 +55,10 @@ fn archive(parts: &[(&str, String)]) -> zip::result::ZipResult<Vec<u8>> {
     for (name, text) in parts {
         zip.start_file(*name, options)?;
         zip.write_all(text.as_bytes())?;
+    }
+    if let Some((logo, octets)) = logo {
+        zip.start_file(format!("word/{}", logo::target(logo)), options)?;
+        zip.write_all(octets)?;
     }
     Ok(zip.finish()?.into_inner())
 }
@@ -59,7 +70,8 @@ fn tag(flow: &Flow) -> &'static str {
     }
 }
 
-fn content_types() -> String {
+fn content_types(logo: Option<(&Logo, &[u8])>) -> String {
+    let picture = logo.map_or_else(String::new, |(logo, _)| logo::content_type(logo));
     let word = "application/vnd.openxmlformats-officedocument.wordprocessingml";
     let overrides: String = [
         ("/word/document.xml", format!("{word}.document.main+xml")),
@@ -82,7 +94,7 @@ fn content_types() -> String {
     format!(
         "{HEAD}<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\">\
          <Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/>\
-         <Default Extension=\"xml\" ContentType=\"application/xml\"/>{overrides}</Types>"
+         <Default Extension=\"xml\" ContentType=\"application/xml\"/>{picture}{overrides}</Types>"
     )
 }
 
@@ -111,14 +123,24 @@ fn package_relations() -> String {
     ])
 }
 
-/// The footer is the fourth: the document names it by its number.
-fn document_relations() -> String {
-    relations(&[
-        (&format!("{R}/styles"), "styles.xml"),
-        (&format!("{R}/numbering"), "numbering.xml"),
-        (&format!("{R}/settings"), "settings.xml"),
-        (&format!("{R}/footer"), "footer1.xml"),
-    ])
+/// The number of the logo among the relations of the document.
+const LOGO: usize = 5;
+
+/// The footer is the fourth and the logo the fifth: the document names them by their numbers.
+fn document_relations(logo: Option<(&Logo, &[u8])>) -> String {
+    let kind = |name| format!("{R}/{name}");
+    let mut all = vec![
+        (kind("styles"), "styles.xml".to_owned()),
+        (kind("numbering"), "numbering.xml".to_owned()),
+        (kind("settings"), "settings.xml".to_owned()),
+        (kind("footer"), "footer1.xml".to_owned()),
+    ];
+    all.extend(logo.map(|(logo, _)| (kind("image"), logo::target(logo))));
+    let all: Vec<(&str, &str)> = all
+        .iter()
+        .map(|(kind, target)| (kind.as_str(), target.as_str()))
+        .collect();
+    relations(&all)
 }
 
 /// The metadata says no date: the file has none that would not be a clock's.
@@ -149,10 +171,12 @@ fn settings(flow: &Flow) -> String {
     )
 }
 
-fn styles(flow: &Flow, accent: &str) -> String {
+fn styles(flow: &Flow, look: Option<&Look>) -> String {
+    let accent = accent(look);
+    let face = if is_sans(look) { "Arial" } else { "Georgia" };
     let mut styles = format!(
         "{HEAD}<w:styles xmlns:w=\"{W}\"><w:docDefaults><w:rPrDefault><w:rPr>\
-         <w:rFonts w:ascii=\"Georgia\" w:hAnsi=\"Georgia\" w:cs=\"Times New Roman\"/><w:sz w:val=\"21\"/>\
+         <w:rFonts w:ascii=\"{face}\" w:hAnsi=\"{face}\" w:cs=\"Times New Roman\"/><w:sz w:val=\"21\"/>\
          <w:lang w:val=\"{tag}\" w:eastAsia=\"{tag}\" w:bidi=\"he-IL\"/></w:rPr></w:rPrDefault>\
          <w:pPrDefault><w:pPr><w:spacing w:after=\"120\" w:line=\"276\" w:lineRule=\"auto\"/></w:pPr></w:pPrDefault></w:docDefaults>\
          <w:style w:type=\"paragraph\" w:default=\"1\" w:styleId=\"Normal\"><w:name w:val=\"Normal\"/><w:qFormat/></w:style>\
@@ -233,9 +257,9 @@ fn footer(flow: &Flow) -> String {
     )
 }
 
-fn document(flow: &Flow) -> String {
+fn document(flow: &Flow, logo: Option<(&Logo, &[u8])>) -> String {
     let mut numbered = 1;
-    let mut body = String::new();
+    let mut body = logo.map_or_else(String::new, |(logo, _)| logo::paragraph(logo, LOGO));
     for block in &flow.blocks {
         match block {
             Block::Heading { level, text } => {

@@ -1,6 +1,10 @@
 //! HTML: one file that loads nothing and runs nothing, readable by a screen reader and on paper.
 
+use data_encoding::BASE64;
+
 use super::markup::escaped;
+use super::{accent, is_sans};
+use crate::brand::{Logo, Look};
 use crate::flow::{Block, Cell, Flow, Table};
 
 const STYLE: &str = "\
@@ -21,8 +25,14 @@ tfoot th{text-align:right;font-weight:normal}\
 tfoot tr:last-child>*{font-weight:bold;border-bottom:2px solid var(--accent)}\
 @media print{main{padding:0}thead{display:table-header-group}tfoot{display:table-row-group}tr{break-inside:avoid}}";
 
+/// Letters without serifs, laid over the style.
+const SANS: &str = "body{font-family:'Noto Sans',Arial,Helvetica,sans-serif}";
+
+/// The room that a logo has, in pixels of a screen.
+const LOGO_ROOM: (u64, u64) = (240, 64);
+
 /// The file.
-pub fn write(flow: &Flow, accent: &str) -> String {
+pub fn write(flow: &Flow, look: Option<&Look>) -> String {
     let (title, author) = (escaped(&flow.title), escaped(&flow.author));
     let language = flow.language.tag();
     let body: String = flow
@@ -30,13 +40,33 @@ pub fn write(flow: &Flow, accent: &str) -> String {
         .iter()
         .map(|block| self::block(block, flow))
         .collect();
+    let logo = look.and_then(Look::emblem);
+    let header = logo.map_or_else(String::new, |(logo, octets)| header(logo, octets));
+    let images = if logo.is_some() {
+        "; img-src data:"
+    } else {
+        ""
+    };
+    let style = if is_sans(look) { SANS } else { "" };
+    let accent = accent(look);
     // A page that is opened from somewhere else may load nothing and run nothing, whatever it holds.
     format!(
         "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'{images}\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"author\" content=\"{author}\"/>\n<title>{title}</title>\n\
-         <style>:root{{--accent:#{accent}}}{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+         <style>:root{{--accent:#{accent}}}{STYLE}{style}</style>\n</head>\n<body>\n<main>\n{header}{body}</main>\n</body>\n</html>\n"
+    )
+}
+
+/// The logo, in the page itself: it loads nothing.
+fn header(logo: &Logo, octets: &[u8]) -> String {
+    let (width, height) = logo.picture.within(LOGO_ROOM.0, LOGO_ROOM.1);
+    format!(
+        "<img src=\"data:{};base64,{}\" alt=\"{}\" width=\"{width}\" height=\"{height}\"/>\n",
+        logo.picture.kind.content_type(),
+        BASE64.encode(octets),
+        escaped(&logo.alt)
     )
 }
 

@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod brand;
 mod cut;
 mod derive;
+mod pictures;
 mod refusals;
 mod samples;
 mod story;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use documents::batch::Batches;
+use documents::brand::Logos;
 use documents::renderer::Renderer;
 use documents::template::Template;
 use documents::{Documents, api, batch_api};
@@ -63,6 +66,7 @@ impl Function {
             table: table.clone(),
             blobs: blobs.clone(),
             renderer,
+            logos: Logos::default(),
             // However busy the machine is: what is asked of this world is asked at once.
             patience: Duration::from_mins(1),
             clock: clock.clone(),

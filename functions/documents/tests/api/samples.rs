@@ -28,13 +28,14 @@ fn samples() -> Vec<(String, Value)> {
 #[tokio::test]
 async fn every_sample_event_is_answered_as_its_name_says() {
     let samples = samples();
-    assert!(samples.len() >= 27);
+    assert!(samples.len() >= 30);
     for (name, event) in samples {
         let function = Function::new();
 
         let answer = function.handle(&event).await;
 
-        // The samples that name a document, a batch or a template of one's own name one that is not there.
+        // The samples that name a document, a batch or a template of one's own name one that is not there, and
+        // nobody has set a brand.
         let expected = match name.as_str() {
             "get"
             | "delete"
@@ -50,13 +51,16 @@ async fn every_sample_event_is_answered_as_its_name_says() {
             | "delete-template"
             | "add-template-version"
             | "get-template-version"
-            | "point-template-alias" => StatusCode::NOT_FOUND,
+            | "point-template-alias"
+            | "get-brand"
+            | "delete-brand" => StatusCode::NOT_FOUND,
             "create-batch" | "create-draft" => StatusCode::ACCEPTED,
             "list"
             | "list-templates"
             | "get-template"
             | "validate-template-data"
-            | "preview-template" => StatusCode::OK,
+            | "preview-template"
+            | "set-brand" => StatusCode::OK,
             _ => StatusCode::CREATED,
         };
         assert_eq!(answer.status, expected, "{name}: {}", answer.body);

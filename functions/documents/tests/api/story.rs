@@ -77,7 +77,11 @@ async fn row_and_event_are_written_together_under_the_organisation() {
         .body;
 
     let rows = function.table.rows();
-    assert_eq!(function.table.faults().calls(), 1, "one write");
+    assert_eq!(
+        function.table.faults().calls(),
+        2,
+        "the brand is read, then one write"
+    );
     assert!(
         rows.iter()
             .all(|row| row.key.pk == owner()["organisation"].as_str().unwrap())

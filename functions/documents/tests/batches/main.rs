@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod brand;
 mod cut;
 mod drafts;
 mod kills;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use documents::batch::worker::{Told, Worker};
 use documents::batch::{Batches, document_of};
+use documents::brand::Logos;
 use documents::queued::PATIENCE;
 use documents::renderer::Renderer;
 use documents::template::Template;
@@ -80,6 +82,7 @@ impl World {
             table: table.clone(),
             blobs: blobs.clone(),
             renderer,
+            logos: Logos::default(),
             patience: PATIENCE,
             clock: clock.clone(),
             ids: ids.clone(),

@@ -168,7 +168,9 @@ async fn preview(
             page: page_of(new.page)?,
         },
     };
-    let (made, link) = documents.preview(org, &layout, data, output).await?;
+    let brand = documents.brand(org).await?;
+    let design = documents.worn(org, layout, brand).await?;
+    let (made, link) = documents.preview(org, &design, data, output).await?;
     Ok(axum::Json(PreviewView {
         format,
         pages: made.pages,
