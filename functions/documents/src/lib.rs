@@ -412,21 +412,28 @@ impl Documents {
         vec![Write::Put(row, If::Absent), self.event(org, event, trace)]
     }
 
-    /// Writes the row and its event. If the row is already there, an earlier attempt of the same request
-    /// wrote it, and only its answer was lost.
+    /// Writes the row and its event. If the row is already there, an earlier attempt of the same request wrote it,
+    /// and only its answer was lost. What the document is made by may have changed since, a brand or the version of
+    /// a template: the file is then this attempt's, and so its row becomes.
     async fn keep(
         &self,
         org: Id<Organisation>,
         record: DocumentRecord,
         trace: Option<String>,
     ) -> Result<DocumentRecord, DocumentsError> {
-        match self.table.write(self.parts(org, &record, trace)).await {
-            Ok(()) => Ok(record),
-            Err(error) => self
-                .find(org, record.id)
-                .await?
-                .ok_or(DocumentsError::Write(error)),
+        let Err(error) = self.table.write(self.parts(org, &record, trace)).await else {
+            return Ok(record);
+        };
+        let Some(row) = self.table.get(&row_key(org, record.id)).await? else {
+            return Err(DocumentsError::Write(error));
+        };
+        let kept: DocumentRecord = row.parse()?;
+        if kept.sha256 == record.sha256 {
+            return Ok(kept);
         }
+        let put = Write::Put(row.next(&record), If::VersionIs(row.version));
+        self.table.write(vec![put]).await?;
+        Ok(record)
     }
 
     pub(crate) fn event(

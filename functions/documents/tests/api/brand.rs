@@ -606,3 +606,32 @@ async fn a_change_cut_anywhere_is_there_once_or_not_at_all() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_request_that_comes_again_after_the_brand_changed_leaves_file_and_row_alike() {
+    let function = Function::new();
+    function.worn(&brand("#8a1538", None)).await;
+    let body = json!({ "template": "letter", "data": sample(Template::Letter) });
+    let mut request = event(&owner(), "POST", "/v1/documents", Some(&body));
+    request["headers"]["idempotency-key"] = json!("letter-1");
+    // The row is written, but nobody hears of it.
+    function.table.faults().fail_call(1, Fault::After);
+    function.table.faults().fail_call(2, Fault::Before);
+
+    let cut = function.handle(&request).await;
+    function.worn(&brand("#004d40", None)).await;
+    let again = function.handle(&request).await;
+
+    assert_eq!(cut.status, StatusCode::SERVICE_UNAVAILABLE, "{}", cut.body);
+    assert_eq!(again.status, StatusCode::CREATED, "{}", again.body);
+    let path = format!("/v1/documents/{}", again.body["id"].as_str().unwrap());
+    let read = function.ask(&owner(), "GET", &path).await;
+    let url = again.body["download_url"].as_str().unwrap();
+    let file = function.blobs.follow(url, function.now()).unwrap();
+    let sha256 = ring::digest::digest(&ring::digest::SHA256, &file.blob.bytes);
+    assert_eq!(
+        read.body["sha256"],
+        data_encoding::HEXLOWER.encode(sha256.as_ref())
+    );
+    assert_eq!(read.body["sha256"], again.body["sha256"]);
+}
