@@ -113,8 +113,9 @@ fn view(standing: &Standing) -> Result<BrandView, Problem> {
 /// wear what was worn then. With `If-Match`, only if the brand still is what was read.
 ///
 /// Invoices, letters and reports show colour and logo in every kind of file; a Typst template of one's own finds
-/// them in `brand`, and in `/frame.typ`. The colour has to be readable under white text and on white, and the logo
-/// to be a PNG or JPEG picture in sRGB; what is wrong is named: `/accent`, `/logo/data`, `/logo/alt`.
+/// them in `brand`, and in `/frame.typ`. The colour has to be readable under white text, on white and on the ground
+/// of a table's head, and the logo to be a PNG or JPEG picture in sRGB; what is wrong is named: `/accent`,
+/// `/logo/data`, `/logo/alt`.
 #[utoipa::path(
     put, path = "/v1/brand", tag = "documents",
     request_body = NewBrand,

@@ -434,11 +434,11 @@ async fn whatever_is_wrong_is_named_at_once_in_the_language_of_the_request() {
     assert_eq!(pointers, ["/accent", "/logo/alt", "/logo/data"]);
     assert_eq!(
         english.body["errors"][0]["detail"],
-        "Its contrast with white is 3.99:1; it must be at least 4.5:1"
+        "Its contrast with the ground of table heads, #eef2f5, is 3.55:1; it must be at least 4.5:1"
     );
     assert_eq!(
         spanish.body["errors"][0]["detail"],
-        "Su contraste con el blanco es de 3,99:1; debe ser de 4,5:1 como mínimo"
+        "Su contraste con el fondo de los encabezados de tabla, #eef2f5, es de 3,55:1; debe ser de 4,5:1 como mínimo"
     );
     for (body, pointer) in [
         (json!({ "accent": "red" }), "/accent"),
